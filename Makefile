@@ -1,0 +1,66 @@
+# make lab    set up, check the machine, open the course in JupyterLab
+# make test   set up, then run every test
+# The rest is for people who change the course; CONTRIBUTING.md says when to use what.
+SHELL  := /bin/bash
+PYTHON ?=
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+# Extra pip options for torch alone, for instance an index with CPU-only builds.
+TORCH_OPTIONS ?=
+NOTEBOOK_WORKERS ?= 2
+NOTEBOOK_FOLDERS := $(wildcard notebooks lectures solutions)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test notebooks exercises models bench lock
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup: $(READY)
+
+# torch goes first and by its exact version, so that a CPU build pip can find locally is taken.
+$(READY): pyproject.toml requirements.lock tools/find_python.sh
+	@python="$$(bash tools/find_python.sh '$(PYTHON)')" && \
+	 { test -x $(PY) || "$$python" -m venv --clear $(VENV); }
+	@echo "Installing the course into $(VENV); the first time this takes some minutes."
+	@$(PY) -m pip install --quiet $(TORCH_OPTIONS) "$$(grep '^torch==' requirements.lock)"
+	@$(PY) -m pip install --quiet -c requirements.lock -e '.[dev,grading]'
+	@$(PY) -m pip check
+	@touch $(READY)
+
+lab: $(READY)
+	@$(PY) -m course_lib.cli lab
+
+# Both halves always run; the exit status is that of the first one that failed.
+# One thread a worker: two workers share two cores.
+OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
+           PATH="$(abspath $(VENV))/bin:$$PATH"
+test: $(READY)
+	@status=0; export $(OFFLINE); \
+	 $(PY) -m pytest tests course_lib --doctest-modules $(PYTEST_OPTIONS) </dev/null || status=$$?; \
+	 OMP_NUM_THREADS=1 $(PY) -m pytest -p notebook_budget -n $(NOTEBOOK_WORKERS) --dist loadfile \
+	   --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+	   --nbval-sanitize-with tests/notebooks/sanitize.cfg \
+	   $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \
+	 exit $$status
+
+# Execute the walkthroughs in place and store them clean.
+notebooks: $(READY)
+	@$(PY) tools/run_notebooks.py
+
+# Write exercises/ from solutions/.
+exercises: $(READY)
+	@$(PY) -m course_lib.exercises
+
+# Train the bundled models again.
+models: $(READY)
+	@$(PY) -m course_lib.training
+
+# Print the tables of benchmarks/.
+bench: $(READY)
+	@for script in benchmarks/*.py; do $(PY) "$$script" || exit 1; done
+
+lock: $(READY)
+	@$(PY) -m pip install --quiet -c requirements.lock -e '.[all]'
+	@$(PY) tools/lock.py

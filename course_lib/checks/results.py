@@ -1,0 +1,149 @@
+"""What a check is made of and what it reports.
+
+An :class:`Exercise` has an id, a function name and a tuple of :class:`Part`. Each part is one
+function ``run(student, rng)``: it calls the student's function with plain data, compares the
+answer and raises :class:`Wrong` with a message that names the likely mistake. Held-out parts,
+which only the grader has, are of the same shape.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+HELD_OUT_NOTE = "Held-out checks run at grading."
+
+
+class Wrong(Exception):
+    """The student's answer is wrong; the message says what the likely cause is."""
+
+
+class NotAttempted(Exception):
+    """The function still holds the stub (it raises ``NotImplementedError``)."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One check of an exercise: a name, the points it is worth, and the function that runs it."""
+
+    name: str
+    points: int
+    run: Callable[[Any, np.random.Generator], None]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One graded function. ``points`` counts the visible and the held-out parts together."""
+
+    id: str
+    title: str
+    function: str
+    points: int
+    parts: tuple[Part, ...]
+
+    @property
+    def visible_points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+    @property
+    def held_out_points(self) -> int:
+        return self.points - self.visible_points
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """The outcome of one part: points earned, and a message when there is something to say."""
+
+    name: str
+    earned: int
+    points: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of the parts that were run for one exercise.
+
+    ``status`` is ``"ok"`` (every part that was run holds), ``"wrong"``, ``"error"`` (the
+    function stopped with an exception) or ``"not attempted"``. ``held_out`` is the number of
+    points that parts outside this run decide. Shown as a table in a notebook, as text elsewhere.
+    """
+
+    exercise: str
+    title: str
+    status: str
+    parts: tuple[PartResult, ...]
+    held_out: int = 0
+
+    @property
+    def earned(self) -> int:
+        return sum(part.earned for part in self.parts)
+
+    @property
+    def points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def message(self) -> str:
+        """The messages of all parts, each once, in order."""
+        return "\n".join(dict.fromkeys(part.message for part in self.parts if part.message))
+
+    @property
+    def headline(self) -> str:
+        state = "not attempted yet, " if self.status == "not attempted" else ""
+        return f"{self.exercise} {self.title}: {state}{self.earned} of {self.points} points"
+
+    @property
+    def note(self) -> str:
+        more = f" {self.held_out} more points depend on them." if self.held_out else ""
+        return HELD_OUT_NOTE + more
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; :meth:`from_dict` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CheckResult:
+        parts = tuple(PartResult(**part) for part in data["parts"])
+        return cls(**{**data, "parts": parts})
+
+    def __str__(self) -> str:
+        lines = [self.headline]
+        shown: set[str] = set()
+        for part in self.parts:
+            mark = "holds" if part.earned == part.points else "no   "
+            lines.append(f"  {mark}  {part.name} ({part.earned}/{part.points})")
+            if part.message and part.message not in shown:
+                shown.add(part.message)
+                lines += ["         " + line for line in part.message.splitlines()]
+        return "\n".join([*lines, self.note])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        cell = "<td style='text-align:left'>"
+        rows = []
+        shown: set[str] = set()
+        for part in self.parts:
+            mark = "✓ holds" if part.earned == part.points else "✗ not yet"
+            message = "" if part.message in shown else html.escape(part.message)
+            shown.add(part.message)
+            message = message.replace("\n", "<br>")
+            rows.append(
+                f"<tr>{cell}{mark}</td>{cell}{html.escape(part.name)}</td>"
+                f"{cell}{part.earned}/{part.points}</td>{cell}{message}</td></tr>"
+            )
+        head = "".join(f"<th scope='col'>{name}</th>" for name in ("", "check", "points", "why"))
+        return (
+            f"<table><caption>{html.escape(self.headline)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+            f"<p>{html.escape(self.note)}</p>"
+        )

@@ -1,0 +1,137 @@
+"""The `course` command: open the course, look at the machine, check a notebook, see progress.
+
+Every sub-command imports what it needs itself, so that `course --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+START = "notebooks/00_start_here.ipynb"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status (0: well, 1: not well, 2: wrong call)."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; each sub-command sets `run` to the function that does the work."""
+    parser = argparse.ArgumentParser(prog="course", description="Interpretability, hands on.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    lab = commands.add_parser("lab", help="look at the machine, then open JupyterLab")
+    lab.add_argument("notebook", nargs="?", default=START, help=f"default: {START}")
+    lab.add_argument("--no-browser", action="store_true", help="print the address instead")
+    lab.set_defaults(run=run_lab)
+
+    doctor = commands.add_parser("doctor", help="say what this machine lacks, and how to fix it")
+    doctor.set_defaults(run=run_doctor)
+
+    check = commands.add_parser("check", help="run the visible checks of an assignment")
+    check.add_argument("notebook", type=Path, help="for instance exercises/NN_NAME/NN_NAME.ipynb")
+    check.set_defaults(run=run_check)
+
+    progress = commands.add_parser("progress", help="what you have done so far")
+    progress.set_defaults(run=run_progress)
+    return parser
+
+
+def run_lab(options: argparse.Namespace) -> int:
+    """Print what the doctor would repair, then run JupyterLab until it is stopped."""
+    from course_lib import doctor
+
+    findings = doctor.diagnose()
+    to_repair = [finding for finding in findings if finding.status != doctor.GREEN]
+    print(doctor.render_text(to_repair) or "This machine is ready for the course.", flush=True)
+    if not (doctor.COURSE / options.notebook).is_file():
+        print(f"There is no notebook {options.notebook} in the course folder.", file=sys.stderr)
+        return 2
+    headless = options.no_browser or not has_screen(os.environ, sys.stdout.isatty(), sys.platform)
+    command = lab_command(options.notebook, doctor.COURSE, headless, is_root())
+    if headless:
+        print("JupyterLab prints an address with a token below. Open it in a browser.", flush=True)
+    if os.name == "posix":
+        os.execv(command[0], command)  # signals, Ctrl-C among them, then reach JupyterLab itself
+    return subprocess.call(command)
+
+
+def lab_command(notebook: str, root: Path, headless: bool, as_root: bool) -> list[str]:
+    """The command that opens `notebook` (a path below `root`) in JupyterLab."""
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root}"]
+    command += [f"--LabApp.default_url=/lab/tree/{notebook}"]
+    # Only warnings, so that the address stands out; it is printed in any case.
+    command += ["--ServerApp.log_level=WARN"]
+    # The course needs no network: do not let JupyterLab ask for newer versions of itself.
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    if headless:
+        command.append("--no-browser")
+    if as_root:
+        command.append("--allow-root")
+    return command
+
+
+def has_screen(environment: Mapping[str, str], terminal: bool, platform: str) -> bool:
+    """Whether opening a browser makes sense here.
+
+    >>> has_screen({"DISPLAY": ":0"}, terminal=True, platform="linux")
+    True
+    >>> has_screen({}, terminal=True, platform="linux")
+    False
+    """
+    if not terminal or environment.get("CI") or environment.get("SSH_CONNECTION"):
+        return False
+    if platform.startswith("linux"):
+        return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+    return True
+
+
+def is_root() -> bool:
+    """Whether we are the administrator, as in many containers; JupyterLab must be told."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Print every finding; the exit status is 1 if one of them is a problem."""
+    from course_lib import doctor
+
+    findings = doctor.diagnose()
+    print(doctor.render_text(findings))
+    return int(findings.status == doctor.RED)
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Run the visible checks of one notebook in a fresh process and print the points.
+
+    The exit status is 1 while a check fails, so that scripts can rely on it.
+    """
+    from course_lib.checks import runner
+
+    try:
+        report = runner.check_notebook(options.notebook)
+    except runner.NotebookError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return int(not report.ok)
+
+
+def run_progress(options: argparse.Namespace) -> int:
+    """Print the progress report."""
+    from course_lib import progress
+
+    print(progress.progress_report())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

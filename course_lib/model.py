@@ -1,0 +1,196 @@
+"""Load a language model: one that comes with the course, a local folder, or one of the hub.
+
+``load_model()`` gives the bundled course model; ``load_model("path/to/folder")`` and
+``load_model("gpt2")`` work the same way for a local folder and for a model of the Hugging Face
+hub. What comes back can be asked for tokens, logits and log-probabilities: see
+:class:`~course_lib.language_model.LanguageModel`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from course_lib.architectures import FAMILIES
+from course_lib.assets import BUNDLED, asset_folder
+from course_lib.language_model import LanguageModel
+from course_lib.next_tokens import NextTokens
+from course_lib.text_model import TextModel, UnknownWordsWarning
+
+__all__ = [
+    "LanguageModel", "ModelNotFoundError", "NextTokens", "TextModel", "UnknownWordsWarning",
+    "load_model",
+]  # fmt: skip
+
+DEFAULT_MODEL = "course-lm"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+class ModelNotFoundError(ValueError):
+    """The model is neither bundled, nor a folder with a model, nor to be had from the hub."""
+
+
+def load_model(name: str | None = None, *, dtype: torch.dtype = torch.float32) -> TextModel:
+    """Load a language model by bundled name, local folder or hub id.
+
+    Parameters
+    ----------
+    name : str, optional
+        Default: the environment variable ``COURSE_MODEL`` if set, else "course-lm". A bundled
+        name goes before a folder of that name, a folder before the hub.
+    dtype : torch.dtype
+        Weights are converted to this type, whatever the type of the file.
+
+    Returns
+    -------
+    LanguageModel
+        In evaluation mode, parameters frozen, no key-value cache. "course-ngram" gives an
+        ``NGramModel``, which has the same methods for tokens and probabilities.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If the name is none of the three, the folder holds no model, or the hub cannot be reached
+        and has not been used for this model before; the message lists the ways out.
+    AssetError
+        If a file of a bundled model is missing or corrupted.
+
+    Notes
+    -----
+    The network is used only for a hub id, and only if the model is not yet in the local cache
+    and ``HF_HUB_OFFLINE`` is not set.
+
+    Examples
+    --------
+    >>> lm = load_model()
+    >>> lm.name, lm.is_causal
+    ('course-lm', True)
+    """
+    name = str(name or os.environ.get("COURSE_MODEL") or DEFAULT_MODEL)
+    if name in BUNDLED:
+        return _load_folder(asset_folder(name), name, dtype)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _load_folder(folder, name, dtype)
+    # a misspelt bundled name or path must not become a request to the network
+    if name.startswith("course-") or not HUB_ID.fullmatch(name):
+        raise ModelNotFoundError(_ways_out(name, "it is not a bundled name or an existing folder"))
+    return _load_from_hub(name, dtype)
+
+
+def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelNotFoundError(
+            _ways_out(name, "the folder has no config.json, so it holds no saved model")
+        ) from None
+    kind = config.get("model_type")
+    if kind == "course_ngram":
+        from course_lib.ngram import NGramModel
+
+        model = NGramModel.load(folder)
+        model.name = name
+        return model
+    if kind in ("course_lstm", "course_txl"):
+        from course_lib.baselines import load_baseline
+
+        return LanguageModel(load_baseline(folder, dtype), _load_tokenizer(folder), name)
+    try:
+        return _load_transformers(str(folder), name, dtype, local_files_only=True)
+    except OSError as error:
+        reason = f"a file is missing or unreadable in the folder ({_first_line(error)})"
+        raise ModelNotFoundError(_ways_out(name, reason)) from error
+
+
+def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
+    import httpx
+
+    # the local cache first: a model that was fetched once needs no network again
+    for local_only in (True, False):
+        try:
+            return _load_transformers(name, name, dtype, local_files_only=local_only)
+        except (OSError, httpx.HTTPError) as error:
+            failure = error
+    reason = (
+        "it is not in the local cache and the hub could not deliver it "
+        f"({type(failure).__name__}: {_first_line(failure)})"
+    )
+    raise ModelNotFoundError(_ways_out(name, reason)) from failure
+
+
+def _load_transformers(
+    source: str, name: str, dtype: torch.dtype, local_files_only: bool
+) -> LanguageModel:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+    config = AutoConfig.from_pretrained(source, local_files_only=local_files_only)
+    auto = AutoModelForMaskedLM if _is_masked(config) else AutoModelForCausalLM
+    tokenizer = _load_tokenizer(source, local_files_only)
+    with _quiet_weights(local_files_only):
+        model, report = auto.from_pretrained(
+            source,
+            config=config,
+            dtype=dtype,
+            local_files_only=local_files_only,
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:
+        raise ValueError(
+            f"{name!r} was saved without {sorted(report['missing_keys'])[:3]}: these weights would "
+            "be random. Choose a folder saved from a complete language model."
+        )
+    return LanguageModel(model, tokenizer, name)
+
+
+def _load_tokenizer(source: str | Path, local_files_only: bool = True) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(source), local_files_only=local_files_only)
+
+
+def _is_masked(config: Any) -> bool:
+    family = FAMILIES.get(config.model_type)
+    if family is not None:
+        return not family.is_causal
+    return any(name.endswith("ForMaskedLM") for name in config.architectures or [])
+
+
+@contextmanager
+def _quiet_weights(quiet: bool) -> Iterator[None]:
+    """Hide the progress bar of reading local weights; a download keeps its own."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if quiet:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if quiet and shown:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no details"])[0]
+
+
+def _ways_out(name: str, reason: str) -> str:
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    switched_off = " The hub is switched off here by HF_HUB_OFFLINE." if offline else ""
+    return (
+        f"The model {name!r} could not be loaded: {reason}.{switched_off} Three ways out:\n"
+        f"  1. Use a model that comes with the course: {', '.join(BUNDLED)}.\n"
+        "  2. Pass a folder on this computer with config.json, model.safetensors and the tokenizer "
+        "files, as save_pretrained writes it.\n"
+        "  3. For a model of the Hugging Face hub: with a network and HF_HUB_OFFLINE unset, run\n"
+        f"         hf download {name if HUB_ID.fullmatch(name) else 'OWNER/NAME'}\n"
+        "     once; from then on it loads from the cache, also offline."
+    )

@@ -1,0 +1,237 @@
+"""Figures for lessons: every function returns an `AltFigure`, a picture with its alt text.
+
+House rules, held by the functions below: the palette is safe for colour-blind readers, and colour
+never stands alone (each series also has its own marker or hatch); intervals are drawn wherever an
+estimate is; the metric, n and the seed are printed inside the figure.
+Nothing here computes a result, so a figure can always be checked against the numbers passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from course_lib.display import AltFigure, Table, show
+
+__all__ = [
+    "AltFigure",
+    "Table",
+    "estimates",
+    "histogram",
+    "ranked_bars",
+    "region_lines",
+    "show",
+    "token_bars",
+    "truth_scatter",
+]
+
+#: Okabe and Ito's eight colours, minus black and yellow (too faint on white).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+HATCHES = ("", "///", "...", "xx", "\\\\", "++")
+
+
+def _axes(width: float, height: float, title: str):
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _footnote(axes, n: int | str, seed: int | str) -> None:
+    """Print the sample size and the seed in the lower right corner, outside the data."""
+    axes.annotate(
+        f"n = {n}, seed = {seed}",
+        (1, 0),
+        xytext=(0, -38),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7,
+    )
+
+
+def token_bars(
+    series: Mapping[str, tuple[Sequence[str], Sequence[float]]],
+    *,
+    alt: str,
+    title: str = "",
+    metric: str = "surprisal (nats)",
+) -> AltFigure:
+    """One panel of bars per sentence: a value for each token, the tokens on the axis.
+
+    Parameters
+    ----------
+    series : panel name -> (tokens, values), both of length T; panels share the vertical scale.
+    metric : what the bars measure, with its unit.
+    """
+    figure = Figure(figsize=(7, 1.9 * len(series)))
+    panels = figure.subplots(len(series), 1, sharey=True, squeeze=False)[:, 0]
+    for k, (axes, (name, (tokens, values))) in enumerate(zip(panels, series.items(), strict=True)):
+        axes.bar(range(len(values)), values, color=COLOURS[k], hatch=HATCHES[k], edgecolor="white")
+        axes.set_xticks(range(len(values)), tokens, rotation=30, ha="right")
+        axes.set_title(name, loc="left", fontsize=9)
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(y=0.2)
+        for x, value in enumerate(values):
+            axes.annotate(f"{value:.1f}", (x, value), ha="center", va="bottom", fontsize=7)
+    figure.supylabel(metric, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    return show(figure, alt)
+
+
+def ranked_bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    *,
+    alt: str,
+    title: str = "",
+    metric: str = "probability",
+) -> AltFigure:
+    """Horizontal bars, the first label on top: next-token distributions, sizes of contributions."""
+    figure, axes = _axes(5, 0.25 * len(labels) + 0.8, title)
+    axes.barh(range(len(values)), values, color=COLOURS[0])
+    axes.set_yticks(range(len(values)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel(metric)
+    return show(figure, alt)
+
+
+def estimates(
+    series: Mapping[str, Mapping[str, tuple[float, float, float]]],
+    *,
+    alt: str,
+    n: int | str,
+    seed: int | str,
+    title: str = "",
+    metric: str = "accuracy",
+    chance: float | None = 0.5,
+) -> AltFigure:
+    """Dot plot of estimates with intervals: one row per condition, one marker shape per series.
+
+    Parameters
+    ----------
+    series : series name (a model) -> {condition: (estimate, low, high)}.
+    n, seed : items behind each dot and seed of the bootstrap, printed in the figure.
+    chance : value marked by a dashed line; None for no line.
+    """
+    rows = list(dict.fromkeys(row for values in series.values() for row in values))
+    step = 0.8 / max(len(series), 1)
+    figure, axes = _axes(6.5, 0.14 * len(rows) * max(len(series), 2) + 1.1, title)
+    for k, (name, values) in enumerate(series.items()):
+        for label, (estimate, low, high) in values.items():
+            y = rows.index(label) + (k - (len(series) - 1) / 2) * step
+            axes.plot([low, high], [y, y], color=COLOURS[k], linewidth=1.2)
+            axes.plot(estimate, y, MARKERS[k], color=COLOURS[k], markersize=4.5)
+        axes.plot([], [], MARKERS[k] + "-", color=COLOURS[k], label=name)
+    if chance is not None:
+        axes.axvline(
+            chance, color="black", linestyle="--", linewidth=0.8, label=f"chance {chance:g}"
+        )
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    for border in range(1, len(rows)):
+        axes.axhline(border - 0.5, color="grey", linewidth=0.3)
+    axes.set_xlabel(f"{metric} (bars: 95 % bootstrap interval)")
+    axes.grid(axis="x", linewidth=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    _footnote(axes, n, seed)
+    return show(figure, alt)
+
+
+def histogram(
+    values: Sequence[float],
+    *,
+    alt: str,
+    n: int | str,
+    seed: int | str,
+    title: str = "",
+    metric: str = "margin (nats)",
+    bins: int = 30,
+) -> AltFigure:
+    """Histogram with a line at 0: left of it the model prefers the wrong member of the pair."""
+    figure, axes = _axes(5.5, 2.4, title)
+    axes.hist(list(values), bins=bins, color=COLOURS[0], edgecolor="white")
+    axes.axvline(0, color="black", linestyle="--", linewidth=0.8)
+    axes.set_xlabel(metric)
+    axes.set_ylabel("number of pairs")
+    _footnote(axes, n, seed)
+    return show(figure, alt)
+
+
+def truth_scatter(
+    truth: Sequence[float],
+    measured: Sequence[float],
+    *,
+    alt: str,
+    n: int | str,
+    seed: int | str,
+    labels: Mapping[int, str] | None = None,
+    title: str = "",
+    x_label: str = "truth",
+    y_label: str = "measured",
+) -> AltFigure:
+    """Scatter of measured values against the generator's truth, with the line of perfect agreement.
+
+    Parameters
+    ----------
+    labels : index -> name written beside that point; all points are drawn, few need a name.
+    """
+    figure, axes = _axes(4.4, 4, title)
+    low = min(min(truth), min(measured), 0.0)
+    high = max(max(truth), max(measured), 1.0)
+    axes.plot(
+        [low, high], [low, high], "--", color="black", linewidth=0.8, label="measured = truth"
+    )
+    axes.plot(truth, measured, "o", color=COLOURS[0], markersize=4, alpha=0.8)
+    for index, name in (labels or {}).items():
+        axes.annotate(
+            name,
+            (truth[index], measured[index]),
+            xytext=(4, -3),
+            textcoords="offset points",
+            fontsize=7,
+        )
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _footnote(axes, n, seed)
+    return show(figure, alt)
+
+
+def region_lines(
+    regions: Sequence[str],
+    series: Mapping[str, Sequence[tuple[float, float, float]]],
+    *,
+    alt: str,
+    n: int | str,
+    seed: int | str,
+    title: str = "",
+    metric: str = "mean surprisal (nats)",
+) -> AltFigure:
+    """Surprisal region by region, one line (own marker) per condition, with intervals.
+
+    Parameters
+    ----------
+    series : condition -> one (mean, low, high) per region.
+    """
+    figure, axes = _axes(6, 2.8, title)
+    for k, (name, triples) in enumerate(series.items()):
+        xs = [x + 0.06 * (k - (len(series) - 1) / 2) for x in range(len(regions))]
+        means = [t[0] for t in triples]
+        axes.plot(
+            xs, means, MARKERS[k] + "-", color=COLOURS[k], label=name, markersize=4, linewidth=1
+        )
+        for x, (_, low, high) in zip(xs, triples, strict=True):
+            axes.plot([x, x], [low, high], color=COLOURS[k], linewidth=1)
+    axes.set_xticks(range(len(regions)), regions)
+    axes.set_ylabel(metric)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+    _footnote(axes, n, seed)
+    return show(figure, alt)

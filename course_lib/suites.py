@@ -1,0 +1,346 @@
+"""Test suites on disk: BLiMP's minimal pairs and SyntaxGym's regions.
+
+BLiMP (Warstadt et al. 2020) stores one paradigm per file, one pair per line, as JSON. SyntaxGym
+(Gauthier et al. 2020) stores one suite per file: items, each in several conditions, each cut
+into numbered regions, and predictions, which are formulas over the surprisals of regions. The
+loaders read both as published and refuse what they cannot read, naming file and line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from course_lib.formulas import region_references
+
+RELATIONS = {"greaterthan": ">", "lessthan": "<", "equals": "="}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An acceptable and an unacceptable sentence that differ in one respect.
+
+    Attributes
+    ----------
+    good, bad : str
+        The two sentences.
+    paradigm : str
+        BLiMP's UID: the template the pair was made from.
+    phenomenon : str
+        BLiMP's linguistics_term: the phenomenon that several paradigms test.
+    """
+
+    good: str
+    bad: str
+    paradigm: str = ""
+    phenomenon: str = ""
+
+
+def as_pairs(items: Iterable[Pair | Mapping[str, Any] | Sequence[str]]) -> list[Pair]:
+    """Read pairs from `Pair` objects, records with BLiMP's fields, or (good, bad) tuples.
+
+    Raises
+    ------
+    ValueError
+        If there are no pairs, a field is missing, or a sentence is empty or not a string.
+
+    Examples
+    --------
+    >>> as_pairs([("The dog sleeps.", "The dog sleep.")])[0].bad
+    'The dog sleep.'
+    """
+    pairs = [_as_pair(item, f"Pair {number}") for number, item in enumerate(items)]
+    if not pairs:
+        raise ValueError("There are no pairs: we need at least one to score.")
+    return pairs
+
+
+def _as_pair(item: Any, where: str) -> Pair:
+    if isinstance(item, Mapping):
+        missing = [field for field in ("sentence_good", "sentence_bad") if field not in item]
+        if missing:
+            raise ValueError(
+                f"{where} has no field {missing[0]!r}. A record needs 'sentence_good' and "
+                f"'sentence_bad'; it has {sorted(item)}."
+            )
+        names = (item.get("UID", ""), item.get("linguistics_term", ""))
+        item = Pair(item["sentence_good"], item["sentence_bad"], *names)
+    elif not isinstance(item, Pair):
+        if isinstance(item, str) or len(item) != 2:
+            raise ValueError(f"{where} is {item!r}; write it as (good sentence, bad sentence).")
+        item = Pair(*item)
+    for side in (item.good, item.bad):
+        if not isinstance(side, str) or not side.strip():
+            raise ValueError(f"{where} has an empty sentence: {item}. Both sides need words.")
+    return item
+
+
+# ------------------------------------------------------------------ BLiMP
+
+
+def load_blimp(
+    source: str | Path,
+    paradigms: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> list[Pair]:
+    """Load minimal pairs in BLiMP's format.
+
+    Parameters
+    ----------
+    source : path or str
+        A `.jsonl` file, a folder of them, or the name of a data set on the Hugging Face hub
+        ("nyu-mll/blimp"), which needs the optional package `datasets` and a network.
+    paradigms : list of str, optional
+        Which paradigms to read (file names without `.jsonl`); all by default.
+    limit : int, optional
+        Keep the first `limit` pairs of each paradigm.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, folder or paradigm.
+    ValueError
+        For a line that is not JSON or lacks a field; the message names file and line.
+    """
+    path = Path(source)
+    if not path.exists() and _is_hub_name(source):
+        return _blimp_from_hub(str(source), paradigms, limit)
+    pairs = []
+    for file in _files(path, ".jsonl", paradigms):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
+        for number, line in numbered[:limit]:
+            where = f"{file}, line {number}:"
+            record = _parse(line, where)
+            record.setdefault("UID", file.stem)
+            pairs.append(_as_pair(record, where))
+    if not pairs:
+        raise ValueError(f"{path} holds no pairs: its files are empty.")
+    return pairs
+
+
+def _blimp_from_hub(name: str, paradigms: Sequence[str] | None, limit: int | None) -> list[Pair]:
+    datasets = _datasets_package(name)
+    pairs = []
+    for paradigm in paradigms or datasets.get_dataset_config_names(name):
+        rows = list(datasets.load_dataset(name, paradigm, split="train"))[:limit]
+        pairs += [_as_pair(row, f"{name}/{paradigm}, row {n}:") for n, row in enumerate(rows)]
+    return pairs
+
+
+# -------------------------------------------------------------- SyntaxGym
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a region suite: for each condition, the texts of its regions in order."""
+
+    number: int
+    conditions: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class RegionSuite:
+    """A SyntaxGym suite.
+
+    Attributes
+    ----------
+    name : str
+    metric : str
+        How the token surprisals of a region become one number; "sum" in nearly all suites.
+    regions : dict
+        Region number -> its name; the keys give the order.
+    predictions : tuple of str
+        Formulas over regions; see `course_lib.formulas.evaluate_formula`.
+    items : tuple of Item
+    """
+
+    name: str
+    metric: str
+    regions: Mapping[int, str]
+    predictions: tuple[str, ...]
+    items: tuple[Item, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "suite") -> RegionSuite:
+        """Read the structure of SyntaxGym's JSON.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, items differ in their conditions or regions, or a prediction
+            names a region or condition that does not exist. The message says where.
+        """
+        meta = _field(data, "meta", where)
+        name = meta.get("name", where)
+        metric = meta.get("metric", "sum")
+        regions = {int(n): label for n, label in _field(data, "region_meta", where).items()}
+        regions = dict(sorted(regions.items()))
+        items = tuple(_item(i, regions, f"{where}, item") for i in _field(data, "items", where))
+        if not items:
+            raise ValueError(f"{where} has no items.")
+        formulas = tuple(_formula(p, where) for p in _field(data, "predictions", where))
+        suite = cls(name, "sum" if metric == "all" else metric, regions, formulas, items)
+        _check_references(suite, where)
+        return suite
+
+
+def load_syntaxgym(source: str | Path, suites: Sequence[str] | None = None) -> list[RegionSuite]:
+    """Load region suites in SyntaxGym's JSON format.
+
+    Parameters
+    ----------
+    source : path or str
+        A `.json` file, a folder of them, or a hub name ("cpllab/syntaxgym"), which needs the
+        optional package `datasets`, a network, and `suites`.
+    suites : list of str, optional
+        Which suites to read (file names without `.json`); all by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, folder or suite.
+    ValueError
+        For a file that is not JSON or not a suite; see `RegionSuite.from_dict`.
+    """
+    path = Path(source)
+    if not path.exists() and _is_hub_name(source):
+        return [_suite_from_hub(str(source), name) for name in suites or _no_names(source)]
+    loaded = []
+    for file in _files(path, ".json", suites):
+        data = _parse(file.read_text(encoding="utf-8"), f"{file}:")
+        loaded.append(RegionSuite.from_dict(data, str(file)))
+    return loaded
+
+
+def _suite_from_hub(source: str, name: str) -> RegionSuite:
+    """On the hub each row is an item, with lists where the JSON has lists of objects."""
+    datasets = _datasets_package(source)
+    rows = list(datasets.load_dataset(source, name, split="test"))
+    items = []
+    for row in rows:
+        names, regions = row["conditions"]["condition_name"], row["conditions"]["regions"]
+        conditions = [
+            {
+                "condition_name": condition,
+                "regions": [
+                    {"region_number": n, "content": content}
+                    for n, content in zip(r["region_number"], r["content"], strict=True)
+                ],
+            }
+            for condition, r in zip(names, regions, strict=True)
+        ]
+        items.append({"item_number": row["item_number"], "conditions": conditions})
+    numbers = [r["region_number"] for r in items[0]["conditions"][0]["regions"]]
+    formulas = [{"type": "formula", "formula": f} for f in rows[0]["predictions"]]
+    meta = {"name": name, "metric": "sum"}
+    labels = {str(n): str(n) for n in numbers}
+    data = {"meta": meta, "region_meta": labels, "predictions": formulas, "items": items}
+    return RegionSuite.from_dict(data, f"{source}/{name}")
+
+
+def _item(data: Mapping[str, Any], regions: Mapping[int, str], where: str) -> Item:
+    number = int(_field(data, "item_number", where))
+    conditions = {}
+    for condition in _field(data, "conditions", f"{where} {number}"):
+        name = _field(condition, "condition_name", f"{where} {number}")
+        here = f"{where} {number}, condition {name!r}"
+        contents = {
+            int(_field(r, "region_number", here)): _field(r, "content", here)
+            for r in _field(condition, "regions", here)
+        }
+        if sorted(contents) != list(regions):
+            raise ValueError(
+                f"{here} has the regions {sorted(contents)}, and region_meta lists "
+                f"{list(regions)}. Give every region, with an empty content where it is absent."
+            )
+        conditions[name] = tuple(contents[n] for n in regions)
+    return Item(number, conditions)
+
+
+def _formula(prediction: Mapping[str, Any], where: str) -> str:
+    """The formula of a prediction; older files name one relation between two conditions."""
+    if isinstance(prediction.get("formula"), str):
+        return prediction["formula"]
+    left, right, region, relation = (
+        _field(prediction, f, f"{where}, prediction")
+        for f in ("l_operand", "r_operand", "region_number", "relation")
+    )
+    if relation not in RELATIONS:
+        raise ValueError(f"{where}: unknown relation {relation!r}; we know {sorted(RELATIONS)}.")
+    return f"({region};%{left}%) {RELATIONS[relation]} ({region};%{right}%)"
+
+
+def _check_references(suite: RegionSuite, where: str) -> None:
+    for formula in suite.predictions:
+        for region, condition in region_references(formula):
+            if region != "*" and int(region) not in suite.regions:
+                raise ValueError(
+                    f"{where}: the prediction {formula!r} uses region {region}, and the suite "
+                    f"has the regions {list(suite.regions)}."
+                )
+            for item in suite.items:
+                if condition not in item.conditions:
+                    raise ValueError(
+                        f"{where}: the prediction {formula!r} uses the condition {condition!r}, "
+                        f"and item {item.number} has {sorted(item.conditions)}."
+                    )
+
+
+# ------------------------------------------------------------------ shared
+
+
+def _files(path: Path, suffix: str, names: Sequence[str] | None) -> Iterator[Path]:
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no file or folder {str(path)!r}. Give a {suffix} file, a folder of them, "
+            "or a data set of the hub as 'owner/name'."
+        )
+    if path.is_file():
+        return iter([path])
+    files = {file.stem: file for file in sorted(path.glob(f"*{suffix}"))}
+    missing = set(names or ()) - set(files)
+    if missing or not files:
+        what = f"{sorted(missing)[0]}{suffix}" if missing else f"{suffix} files"
+        raise FileNotFoundError(f"The folder {path} has no {what}; it has {sorted(files)}.")
+    return iter([files[name] for name in (names or files)])
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} this is not JSON ({error}).") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{where} we need an object {{...}}, got {type(record).__name__}.")
+    return record
+
+
+def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
+    if name not in record:
+        raise ValueError(f"{where} has no field {name!r}; it has {sorted(record)}.")
+    return record[name]
+
+
+def _is_hub_name(source: str | Path) -> bool:
+    parts = str(source).split("/")
+    return isinstance(source, str) and len(parts) == 2 and all(p[:1].isalnum() for p in parts)
+
+
+def _no_names(source: str | Path) -> Sequence[str]:
+    raise ValueError(f"Name the suites of {source} to load, for example suites=['number_prep'].")
+
+
+def _datasets_package(name: str) -> ModuleType:
+    try:
+        return importlib.import_module("datasets")
+    except ImportError as error:
+        raise ImportError(
+            f"{name!r} is no local path, and reading it from the hub needs the optional package "
+            "`datasets`: pip install 'course-lib[hub]'. Or download the files and pass the folder."
+        ) from error

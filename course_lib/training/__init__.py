@@ -1,0 +1,1 @@
+"""Training of the bundled models: `python -m course_lib.training` (or `make models`)."""

@@ -1,0 +1,60 @@
+"""What every test gets: no network, no screen, a course home of its own, the bundled model."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MINUTES = 14  # for unit tests and examples; the notebooks have the rest of the 20 minutes
+
+# The environment is set before anything imports transformers, and children inherit it.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.pop("COURSE_MODEL", None)
+BLOCK = str(ROOT / "tests" / "sitecustomize")
+if BLOCK not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [BLOCK, os.environ.get("PYTHONPATH")]))
+if not hasattr(sys.modules.get("sitecustomize"), "OutsideNetworkError"):
+    sys.path.insert(0, BLOCK)
+    sys.modules.pop("sitecustomize", None)
+    import sitecustomize  # noqa: F401  (importing it installs the block)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def course_home(tmp_path_factory):
+    """Predictions and progress of the tests never reach the student's own."""
+    home = tmp_path_factory.mktemp("course-home")
+    before = os.environ.get("COURSE_HOME")
+    os.environ["COURSE_HOME"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["COURSE_HOME"]
+    else:
+        os.environ["COURSE_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def lm():
+    """The bundled course model, loaded once."""
+    from course_lib import load_model
+
+    return load_model("course-lm")
+
+
+def pytest_sessionstart(session):
+    session.config.course_started = time.monotonic()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """A suite over its time budget fails, so that it cannot grow unnoticed."""
+    if hasattr(session.config, "workerinput"):
+        return
+    minutes = (time.monotonic() - session.config.course_started) / 60
+    if minutes > MINUTES * float(os.environ.get("COURSE_BUDGET_SCALE", "1")):
+        print(f"\nThe tests took {minutes:.1f} minutes; the budget is {MINUTES}.")
+        session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED

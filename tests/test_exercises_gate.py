@@ -1,0 +1,289 @@
+"""The gate of the assignments: what students get, what they must not get, and what it is worth."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import itertools
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from course_lib.checks import exercises, runner
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = sorted(path.parent.name for path in (ROOT / "solutions").glob("*/*.ipynb"))
+HAS_MODEL = (ROOT / "course_lib" / "assets" / "course-lm" / "model.safetensors").is_file()
+LINE = 30  # shorter lines can be alike by chance
+
+
+def cells(folder: str, name: str) -> list[dict]:
+    return json.loads((ROOT / folder / name / f"{name}.ipynb").read_text("utf-8"))["cells"]
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def released_text() -> str:
+    files = (path for path in (ROOT / "exercises").rglob("*") if path.is_file())
+    return "\n".join(path.read_text("utf-8") for path in files)
+
+
+def library_text() -> str:
+    return "\n".join(path.read_text("utf-8") for path in (ROOT / "course_lib").rglob("*.py"))
+
+
+def solutions_of(name: str) -> list[list[str]]:
+    """The lines between the markers, one list for each answer."""
+    pattern = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.S)
+    parts = [part for cell in cells("solutions", name) for part in pattern.findall(source(cell))]
+    return [[line.strip() for line in part.splitlines() if line.strip()] for part in parts]
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def test_there_is_an_assignment():
+    assert "01_behaviour" in NAMES
+
+
+def test_regeneration_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("nbgrader")
+    from course_lib.exercises import build
+
+    built = {p.relative_to(tmp_path): p.read_bytes() for p in build(ROOT, tmp_path)}
+    release = ROOT / "exercises"
+    stored = {p.relative_to(release): p.read_bytes() for p in release.rglob("*") if p.is_file()}
+    # The keys too: a rubric or a file of held-out checks in exercises/ would be one too many.
+    assert stored.keys() == built.keys()
+    assert [str(name) for name in built if stored[name] != built[name]] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_solution_text_is_released(name):
+    answers = solutions_of(name)
+    lines = [line for answer in answers for line in answer if len(line) >= LINE]
+    assert len(answers) >= 8 and len(lines) >= 20
+    text = squeezed(released_text())
+    assert [line for line in lines if squeezed(line) in text] == []
+    # A single line of the library may be the same idiom; two in a row would be the answer.
+    code = squeezed(library_text())
+    pairs = [f"{a} {b}" for answer in answers for a, b in itertools.pairwise(answer)]
+    assert [pair for pair in pairs if len(pair) >= LINE and squeezed(pair) in code] == []
+    assert "SOLUTION" not in released_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_held_out_check_is_released(name):
+    tree = ast.parse((ROOT / "solutions" / name / "hidden_checks.py").read_text("utf-8"))
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    messages = [text for text in texts if isinstance(text, str) and len(text) >= LINE]
+    assert len(names) >= 7 and len(messages) >= 7
+    for place in (released_text(), library_text()):
+        assert [secret for secret in names + messages if secret in place] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rubric_stays_with_the_instructors(name):
+    rubric = (ROOT / "solutions" / name / "rubric.md").read_text("utf-8")
+    assert all(heading in rubric for heading in ("Exemplar levels", "Known misconceptions"))
+    assert all(f"**{level} (" in rubric for level in ("Good", "Middle", "Weak"))
+    lines = [line.strip() for line in rubric.splitlines() if len(line.strip()) >= LINE]
+    assert [line for line in lines if line in released_text()] == []
+
+
+@pytest.mark.parametrize("folder", ["solutions", "exercises"])
+@pytest.mark.parametrize("name", NAMES)
+def test_nbgrader_metadata_is_valid(folder, name):
+    validator = pytest.importorskip("nbgrader.nbgraderformat").MetadataValidator
+    validator().validate_nb(nbformat.read(ROOT / folder / name / f"{name}.ipynb", 4))
+    marked = [c["metadata"]["nbgrader"] for c in cells(folder, name) if "nbgrader" in c["metadata"]]
+    assert sum(m.get("points", 0) for m in marked if m["grade"]) == 100
+    ids = [c["id"] for c in cells(folder, name)]
+    assert len(set(ids)) == len(ids) and len({m["grade_id"] for m in marked}) == len(marked)
+    checks = [m for m in marked if m["grade"] and not m["solution"]]
+    assert checks and all(m["locked"] for m in checks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_and_checks_agree(name):
+    unit = exercises(runner.unit_of(Path(f"{name}.ipynb")))
+    found = {c["id"]: c for c in cells("exercises", name)}
+    minutes = 0
+    for id, exercise in unit.items():
+        key = id.replace(".", "-")
+        text, answer = source(found[f"text-{key}"]), source(found[f"answer-{key}"])
+        assert text.startswith(f"## Exercise {id}: ")
+        stated = re.search(r"Difficulty ([1-5]) of 5 · about (\d+) minutes · (\d+) points", text)
+        assert int(stated.group(3)) == exercise.points
+        minutes += int(stated.group(2))
+        assert found[f"check-{key}"]["metadata"]["nbgrader"]["points"] == exercise.points
+        assert source(found[f"check-{key}"]) == f'check("{id}", {exercise.function})'
+        hints = re.findall(r"<summary>Hint \d: (.*?)</summary>", text)
+        assert hints == ["a question", "an idea", "a sketch"]
+        function = ast.parse(answer).body[0]
+        assert function.name == exercise.function and function.returns is not None
+        assert all(argument.annotation for argument in function.args.args)
+        assert {"Parameters", "Returns"} <= set(ast.get_docstring(function).split())
+        assert ast.unparse(function.body[-1]) == "raise NotImplementedError()"
+    assert 5 <= len(unit) <= 7 and 100 <= minutes <= 180
+
+
+# --- what they are worth -------------------------------------------------------------------
+
+
+def notebook(folder: str, name: str) -> Path:
+    return ROOT / folder / name / f"{name}.ipynb"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solution_gets_full_marks(name):
+    unit = exercises(runner.unit_of(notebook("solutions", name)))
+    hidden = ROOT / "solutions" / name / "hidden_checks.py"
+    visible = runner.check_notebook(notebook("solutions", name))
+    held_out = runner.check_notebook(notebook("solutions", name), held_out=hidden)
+    assert visible.ok and held_out.ok, f"{visible}\n{held_out}"
+    total = sum(exercise.points for exercise in unit.values())
+    assert visible.earned + held_out.earned == total == 90
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blank_assignment_gets_nothing(name):
+    hidden = ROOT / "solutions" / name / "hidden_checks.py"
+    for held_out in (None, hidden):
+        report = runner.check_notebook(notebook("exercises", name), held_out=held_out)
+        assert report.earned == 0 < report.points
+        assert {result.status for result in report.results} == {"not attempted"}
+
+
+def execute(path: Path) -> list[tuple[str, str]]:
+    """Run a notebook in a kernel; (cell id, exception) for each cell that stopped."""
+    book = nbformat.read(path, 4)
+    if not HAS_MODEL:  # before `make models`, the closing cells cannot run
+        book.cells = [c for c in book.cells if "needs-model" not in c.metadata.get("tags", [])]
+    where = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(
+        book, timeout=120, kernel_name="python3", allow_errors=True, resources=where
+    ).execute()
+    return [
+        (cell.id, output.ename)
+        for cell in book.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_solution_runs_in_a_kernel(name):
+    assert execute(notebook("solutions", name)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blank_assignment_stops_only_where_an_answer_is_missing(name):
+    errors = execute(notebook("exercises", name))
+    assert {error for _, error in errors} <= {"NotImplementedError"}
+    assert [id for id, _ in errors if not id.startswith("use-")] == []
+    assert bool(errors) == HAS_MODEL
+
+
+# --- notebooks as students leave them ------------------------------------------------------
+
+
+@pytest.fixture
+def submission(tmp_path):
+    """A function that writes the solution notebook with one answer replaced."""
+    original = json.loads(notebook("solutions", "01_behaviour").read_text("utf-8"))
+
+    def write(answer: str | None, code: str = "") -> Path:
+        book = copy.deepcopy(original)
+        for cell in book["cells"]:
+            if cell["id"] == answer:
+                cell["source"] = code
+        path = tmp_path / "01_behaviour.ipynb"
+        path.write_text(json.dumps(book), "utf-8")
+        return path
+
+    return write
+
+
+def statuses(report: runner.Report) -> dict[str, str]:
+    return {result.exercise: result.status for result in report.results}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "message"),
+    [
+        ("def minimal_pair_accuracy(good, bad:", "not attempted", "SyntaxError"),
+        ("raise SystemExit", "not attempted", "no function minimal_pair_accuracy"),
+        ("def my_name(good, bad, ties): return 1", "not attempted", "no function"),
+        ("def minimal_pair_accuracy(*a): return 1 / 0", "error", "ZeroDivisionError"),
+        ("minimal_pair_accuracy = 3", "error", "the function itself"),
+    ],
+)
+def test_one_broken_answer_leaves_the_others_alone(submission, code, status, message):
+    report = runner.check_notebook(submission("answer-01-3", code))
+    found = statuses(report)
+    assert found.pop("01.3") == status and set(found.values()) == {"ok"}
+    assert message in report.results[2].message
+    assert message in str(report) or status == "not attempted"
+    assert report.earned == report.points - 7
+
+
+def test_output_of_the_notebook_does_not_disturb(submission):
+    path = submission("imports", "import math, numpy as np, torch\nprint('{}' * 10_000)\n%pwd")
+    assert runner.check_notebook(path).ok
+
+
+def test_endless_loop_is_stopped(submission):
+    with pytest.raises(runner.NotebookError, match="never ends"):
+        runner.check_notebook(submission("imports", "while True: pass"), timeout=6)
+
+
+def test_a_process_that_dies_is_reported(submission):
+    with pytest.raises(runner.NotebookError, match="exit status 7"):
+        runner.check_notebook(submission("imports", "import os; os._exit(7)"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"cells": 3}', '{"cells": [{}]}'])
+def test_damaged_file_is_named(tmp_path, text):
+    path = tmp_path / "01_behaviour.ipynb"
+    path.write_text(text)
+    with pytest.raises(runner.NotebookError, match="not a readable notebook"):
+        runner.check_notebook(path)
+
+
+def test_command_line(submission, tmp_path, capsys):
+    submission("answer-01-6", "def region_surprisals(*a): raise NotImplementedError()")
+    assert runner.main([str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert "01.6 surprisal of regions: not attempted yet, 0 of 7 points" in text
+    assert "Points from visible checks: 54 of 61." in text
+    assert "Held-out checks run at grading. They decide 29 more points." in text
+    assert "passed" not in text
+    assert runner.main([str(tmp_path / "nowhere")]) == 2
+    (tmp_path / "empty").mkdir()
+    assert runner.main([str(tmp_path / "empty")]) == 2
+    (tmp_path / "notes.ipynb").write_text("{}")
+    assert runner.main([str(tmp_path / "notes.ipynb")]) == 2
+    assert runner.main([str(submission(None))]) == 0
+
+
+def test_a_missing_marker_stops_the_generator(tmp_path):
+    pytest.importorskip("nbgrader")
+    from course_lib.exercises import ExerciseError, build
+
+    folder = tmp_path / "solutions" / "01_behaviour"
+    folder.mkdir(parents=True)
+    text = notebook("solutions", "01_behaviour").read_text("utf-8")
+    (folder / "01_behaviour.ipynb").write_text(text.replace("### END SOLUTION", "", 1), "utf-8")
+    (tmp_path / "nbgrader_config.py").write_text((ROOT / "nbgrader_config.py").read_text())
+    with pytest.raises(ExerciseError, match="solution"):
+        build(tmp_path, tmp_path / "exercises")
+    assert not (tmp_path / "exercises").exists()
