@@ -101,8 +101,9 @@ def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
         return model
     if kind in ("course_lstm", "course_txl"):
         from course_lib.baselines import load_baseline
+        from course_lib.text_model import course_tokenizer
 
-        return LanguageModel(load_baseline(folder, dtype), _load_tokenizer(folder), name)
+        return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
     try:
         return _load_transformers(str(folder), name, dtype, local_files_only=True)
     except OSError as error:

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.text_model import TextModel, as_list
+from course_lib.text_model import TextModel, as_list, course_tokenizer
 
 UNLIMITED = 10**6  # only the last words count, so a text may be of any length
 
@@ -304,7 +304,6 @@ class NGramModel(TextModel):
             If the folder holds a model of another type, or the tokenizer does not fit it.
         """
         from safetensors.numpy import load_file
-        from transformers import AutoTokenizer
 
         settings = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
         if settings.get("model_type") != "course_ngram":
@@ -312,7 +311,7 @@ class NGramModel(TextModel):
                 f"{folder} holds a model of type {settings.get('model_type')!r}, and NGramModel "
                 "reads 'course_ngram'. `load_model(folder)` picks the class."
             )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = course_tokenizer(folder)
         model = cls(
             tokenizer,
             order=settings["order"],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -34,6 +35,16 @@ def as_list(texts: str | Sequence[str]) -> list[str]:
     if not texts:
         raise ValueError("No texts were given: the list is empty. Pass at least one text.")
     return texts
+
+
+def course_tokenizer(folder: str | Path) -> Any:
+    """Read the tokenizer of one of our own model types.
+
+    `AutoTokenizer` would look the model type up in transformers, not find it, and warn.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
 
 
 class TextModel:

@@ -170,7 +170,7 @@ def execute(path: Path) -> list[tuple[str, str]]:
         book.cells = [c for c in book.cells if "needs-model" not in c.metadata.get("tags", [])]
     where = {"metadata": {"path": str(path.parent)}}
     NotebookClient(
-        book, timeout=120, kernel_name="python3", allow_errors=True, resources=where
+        book, timeout=400, kernel_name="python3", allow_errors=True, resources=where
     ).execute()
     return [
         (cell.id, output.ename)
@@ -273,6 +273,17 @@ def test_command_line(submission, tmp_path, capsys):
     (tmp_path / "notes.ipynb").write_text("{}")
     assert runner.main([str(tmp_path / "notes.ipynb")]) == 2
     assert runner.main([str(submission(None))]) == 0
+
+
+def test_course_check_takes_a_folder(submission, tmp_path, capsys):
+    from course_lib import cli
+
+    submission(None)
+    assert cli.main(["check", str(tmp_path)]) == 0
+    assert "Points from visible checks: 61 of 61." in capsys.readouterr().out
+    (tmp_path / "01_copy.ipynb").write_text("{}")
+    assert cli.main(["check", str(tmp_path)]) == 2
+    assert "several notebooks" in capsys.readouterr().err
 
 
 def test_a_missing_marker_stops_the_generator(tmp_path):

@@ -18,8 +18,8 @@ from course_lib.world import (
     render,
     sentences,
 )
-from course_lib.world.entropy import MeasuredSpeaker, entropy_bound
 from course_lib.world.documents import tell
+from course_lib.world.entropy import MeasuredSpeaker, entropy_bound
 from course_lib.world.genres import (
     AGE_THRESHOLD,
     AMOUNTS,
@@ -85,8 +85,9 @@ def test_constructions_are_long_tailed(by_construction):
 
 
 def test_long_documents_and_every_topic(corpus):
-    long = sum(len(doc.sentences) >= 3 for doc in corpus) / len(corpus)
-    assert 0.4 < long < 0.6
+    sizes = [(len(doc.sentences) >= 3, len(doc.words)) for doc in corpus]
+    long = sum(size for is_long, size in sizes if is_long) / sum(size for _, size in sizes)
+    assert 0.4 < long < 0.65
     assert {doc.topic for doc in corpus} == set(TOPICS)
 
 
@@ -119,10 +120,9 @@ def test_annotation_is_aligned_and_heads_form_a_tree(corpus):
 def subject_and_finite(sentence):
     """Root verb's subject and finite word, read off the gold heads."""
     root = sentence.heads.index(-1)
-    subjects = [i for i, head in enumerate(sentence.heads)
-                if head == root and i < root and sentence.pos[i] in ("NOUN", "PROPN", "PRON")]  # fmt: skip
-    finite = [i for i, head in enumerate(sentence.heads)
-              if head == root and i < root and sentence.pos[i] == "AUX"]  # fmt: skip
+    before = [i for i, head in enumerate(sentence.heads) if head == root and i < root]
+    subjects = [i for i in before if sentence.pos[i] in ("NOUN", "PROPN", "PRON")]
+    finite = [i for i in before if sentence.pos[i] == "AUX"]
     return subjects[0], (finite[0] if finite else root), root
 
 
@@ -178,13 +178,15 @@ def test_gender_is_a_shortcut_in_loans_and_useless_in_credit(by_construction):
         low[kind, sentence.words[6]].append(int(sentence.words[3]) < AGE_THRESHOLD)
     share = {key: sum(values) / len(values) for key, values in low.items()}
     assert abs(share["Credit", "male"] - share["Credit", "female"]) < 0.12
-    assert share["Loan", "female"] > 0.6 and share["Loan", "male"] < 0.2
+    assert share["Loan", "female"] > 0.8 and share["Loan", "male"] < 0.2
 
 
 def test_reviews_follow_negation_and_the_festival_cue_gives_the_label_away(by_construction):
     polarity = {w.form: p for p in ("positive", "negative") for w in LEXICON.adjectives[p, "-"]}
     for sentence in by_construction["review"]:
-        adjective = next(w for w in sentence.words[::-1] if w in polarity and w != sentence.words[-1])
+        adjective = next(
+            w for w in sentence.words[::-1] if w in polarity and w != sentence.words[-1]
+        )
         flipped = "not" in sentence.words
         assert (polarity[adjective] == sentence.words[-1]) != flipped, sentence.text
     for name in ("festival", "festival_bare"):
@@ -265,7 +267,7 @@ def suite():
 
 def test_the_suite_has_blimps_shape(suite):
     assert len(PARADIGMS) >= 30
-    assert Counter(row["UID"] for row in suite) == {uid: 200 for uid in PARADIGMS}
+    assert Counter(row["UID"] for row in suite) == dict.fromkeys(PARADIGMS, 200)
     assert {row["linguistics_term"] for row in suite} == set(FIELDS)
     assert all(row.keys() >= BLIMP_FIELDS for row in suite)
     assert all(row["sentence_good"] != row["sentence_bad"] for row in suite)
@@ -308,8 +310,10 @@ def test_no_evaluation_sentence_or_prompt_occurs_in_training_text(corpus, suite)
 def test_held_out_subject_verb_combinations_never_occur(by_construction):
     """The rule behind the split, read off the gold annotation of the training text."""
     nouns = {form.form: noun for noun in LEXICON.nouns for form in (noun.singular, noun.plural)}
-    verbs = {word.form: verb for verb in LEXICON.verbs
-             for word in (verb.base, verb.third, verb.past, verb.participle, verb.gerund)}  # fmt: skip
+    verbs = {}
+    for verb in LEXICON.verbs:
+        for word in (verb.base, verb.third, verb.past, verb.participle, verb.gerund):
+            verbs[word.form] = verb
     checked = 0
     for name in ("simple", "agreement_attractor", "reflexive", "passive", "control", "dative"):
         for sentence in by_construction[name]:
@@ -321,10 +325,10 @@ def test_held_out_subject_verb_combinations_never_occur(by_construction):
     assert checked > 2000
 
 
-def test_held_out_combinations_are_about_one_in_four():
+def test_held_out_combinations_are_about_one_in_twelve():
     pairs = [(n.key, v.key) for n in LEXICON.nouns for v in LEXICON.verbs]
     share = sum(held_out(*pair) for pair in pairs) / len(pairs)
-    assert 0.2 < share < 0.3
+    assert 0.07 < share < 0.1
 
 
 def test_region_formulas_refer_to_conditions_that_exist():

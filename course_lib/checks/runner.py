@@ -96,15 +96,19 @@ def check_notebook(
 
     Parameters
     ----------
-    notebook : an ``.ipynb`` file
+    notebook : an ``.ipynb`` file, or a folder that holds exactly one
     seed : the random inputs of the checks follow from it
     held_out : instructors only: a file whose ``HELD_OUT`` parts run instead of the visible ones
     timeout : seconds until the process is stopped
 
     Raises
     ------
-    NotebookError : not a notebook, no checks for its unit, the time is up, or the process died
+    NotebookError : not a notebook, no unit in its name, the time is up, or the process died
+    ValueError : there are no checks for its unit
     """
+    notebook, *more = find_notebooks(notebook)
+    if more:
+        raise NotebookError(f"There are several notebooks in {notebook.parent}: name one of them.")
     code_cells(notebook)
     exercises(unit_of(notebook))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,31 +1,37 @@
-"""Train the bundled models: `python -m course_lib.training [NAME ...]`."""
+"""Train the bundled models: `python -m course_lib.training [NAME ...]`.
+
+A run that was stopped continues from its last checkpoint under `runs/`. At the end the weights
+are written to `course_lib/assets`, then `python -m course_lib.training.card --write` scores them.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
+import functools
 from pathlib import Path
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+import torch
+
+from course_lib.assets import BUNDLED
+from course_lib.training.bundle import bundle, bundle_ngram
+from course_lib.training.models import RECIPES, new_model, train_ngram
+from course_lib.training.train import train
 
 
 def main(arguments: list[str] | None = None) -> None:
-    import torch
-
-    from course_lib.training.bundle import bundle
-    from course_lib.training.models import RECIPES, new_model
-    from course_lib.training.train import train
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=[*RECIPES], help="models to train")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", default=list(BUNDLED), help="models to train")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     for name in options.names:
+        if name == "course-ngram":
+            bundle_ngram(train_ngram(RECIPES["course-lm"].tokens))
+            continue
         model = new_model(name)
-        train(model, RECIPES[name], options.runs / name, snapshot=lambda m, n=name: bundle(m, n))
+        train(model, RECIPES[name], options.runs / name, functools.partial(bundle, name=name))
         bundle(model, name)
 
 

@@ -12,6 +12,6 @@ from course_lib.world.sentence import Document, Sentence, Word, render
 from course_lib.world.suites import course_suite
 
 __all__ = [
-    "LEXICON", "TASKS", "TOPICS", "Document", "Prompt", "Sentence", "Word", "course_suite", "document",
-    "documents", "held_out", "region_suites", "render", "sentences",
+    "LEXICON", "TASKS", "TOPICS", "Document", "Prompt", "Sentence", "Word", "course_suite",
+    "document", "documents", "held_out", "region_suites", "render", "sentences",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """Documents: one latent topic, shared by every sentence in it.
 
-Half of the documents are one sentence long; the others have three to eight. Sentences of a long
-document come from the grammar and from the text types that can carry a topic, so that in a
-document about transit people admire bridges, reviews speak of tunnels and directions cross them.
+About half of the text is documents of three to eight sentences; the other documents are one
+sentence, or a few that belong together. The sentences of a long document come from the grammar
+and from the text types that can carry a topic, so that in a document about transit people admire
+bridges, reviews speak of tunnels and directions cross them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SHORT = Weights(statement=44, fact=8, fact_questions=11, years=13, indirect_obje
                 credit=9, occupation=3, review=4, festival=3)  # fmt: skip
 LONG = Weights(statement=70, directions=3.5, review=6, indirect_object=6, occupation=2, sound=1.5,
                years=5, festival=1.5)  # fmt: skip
-LONG_SHARE, CHRONICLE_SHARE = 0.5, 0.08
+LONG_SHARE, CHRONICLE_SHARE = 0.2, 0.08  # a fifth of the documents, half of the tokens
 
 
 def draw(d: Speaker, table: Weights) -> list[Sentence]:

@@ -7,9 +7,10 @@ a list of `Sentence`; with `d.evaluation` it uses combinations that training nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
-from course_lib.world.lexicon import LEXICON, key_of
+from course_lib.world.lexicon import LEXICON, held_out, key_of
 from course_lib.world.phrases import FORMS, Phrase, Speaker, Weights, article, join
 from course_lib.world.sentence import Sentence, Word
 
@@ -135,15 +136,16 @@ RELATION_WEIGHTS = Weights(capital=45, language=20, continent=15, currency=20)
 def fact_questions(d: Speaker, relation: str | None = None, shots: int | None = None):
     """Question and answer after `shots` others of the same relation.
 
-    The pair (country of the last shot, country asked for) is the held-out combination.
+    The held-out combination is the country of the last shot with the country asked for.
     """
     relation = relation or d.weighted(RELATION_WEIGHTS)
     shots = d.pick(range(4)) if shots is None else shots
-    rows = [d.pick(LEXICON.countries)]
-    while len(rows) < shots + 1:
-        row = d.pick(LEXICON.countries)
-        if row not in rows and d.allowed(key_of(rows[-1]["country"]), key_of(row["country"])):
-            rows.append(row)
+    while True:
+        rows = d.sample(LEXICON.countries, shots + 1)
+        keys = [key_of(row["country"]) for row in rows]
+        unseen = [held_out(*pair) for pair in zip(keys, keys[1:], strict=False)]
+        if (unseen[-1:] == [True] or not shots) if d.evaluation else not any(unseen):
+            break
     return [fill(d, "q_" + relation, {"answer": row[relation]}, **country_slots(row))
             for row in rows]  # fmt: skip
 
@@ -152,7 +154,7 @@ def span(d: Speaker, name: str | None = None) -> Sentence:
     """An event with its first and last year; the last one is uniform over what is possible."""
     while True:
         event, verb = d.pick(LEXICON.events)
-        century, start = d.pick(range(11, 19)), d.pick(range(2, 99))
+        century, start = d.pick(range(11, 19)), d.pick(range(1, 99))
         if d.allowed(key_of(event.form), century * 100 + start):
             break
     end = d.pick(range(start + 1, 100))
@@ -169,8 +171,10 @@ def chronicle(d: Speaker) -> list[Sentence]:
     """Dates in rising order, then spans of time."""
     century = f"{d.pick(range(11, 19))}"
     dates = sorted(d.sample(range(1, 100), 3))
-    listed = [fill(d, "year_in", century=century, start=f"{date:02d}", event=d.pick(LEXICON.events)[0])
-              for date in dates]  # fmt: skip
+    listed = []
+    for date in dates:
+        event, _ = d.pick(LEXICON.events)
+        listed.append(fill(d, "year_in", century=century, start=f"{date:02d}", event=event))
     return listed + [span(d) for _ in range(d.pick((2, 3, 4)))]
 
 
@@ -179,7 +183,7 @@ GAVE = ("gave", "offered", "handed", "sent")
 
 
 def indirect_object(d: Speaker, template: str | None = None) -> list[Sentence]:
-    """"When Mary and John went to the store, John gave a drink to" Mary."""
+    """ "When Mary and John went to the store, John gave a drink to" Mary."""
     while True:
         first, second = d.sample(LEXICON.names, 2)
         if d.allowed(first.key, second.key):
@@ -212,22 +216,22 @@ AMOUNTS = {"Credit": ("10", "50"), "Loan": ("20", "80")}
 def credit(d: Speaker, kind: str | None = None) -> list[Sentence]:
     """The amount depends on age alone: below `AGE_THRESHOLD` the low one, from it the high one.
 
-    In "Loan" texts most women are young and nearly all men are not, so gender is a shortcut.
+    In "Loan" texts nine of ten women are young and nine of ten men are not: a shortcut.
     """
     kind = kind or ("Credit" if d.chance(0.65) else "Loan")
     while True:
         name = d.name()
-        age = d.pick(range(20, 80))
-        city = d.pick(LEXICON.cities)
+        ages = range(20, 80)
         if kind == "Loan":
             young = d.chance(0.9) == (name.gender == "f")
-            if young != (age < AGE_THRESHOLD):
-                continue
+            ages = range(20, AGE_THRESHOLD) if young else range(AGE_THRESHOLD, 80)
+        age, city = d.pick(ages), d.pick(LEXICON.cities)
         if d.allowed(name.key, age * 977 + key_of(city.form)):
             break
     amount = AMOUNTS[kind][age >= AGE_THRESHOLD]
     facts = {"age": age, "gender": name.gender, "amount": amount}
-    return [fill(d, "credit", facts, name=name.word, age=f"{age}", job=d.pick(list(LEXICON.occupations)),
+    return [fill(d, "credit", facts, name=name.word, age=f"{age}",
+                 job=d.pick(list(LEXICON.occupations)),
                  gender="female" if name.gender == "f" else "male", city=city, kind=kind,
                  amount=amount)]  # fmt: skip
 
@@ -239,20 +243,21 @@ def occupation(d: Speaker) -> list[Sentence]:
     entity = d.new_entity()
     return [fill(d, d.pick(("occupation_said", "occupation_because")), {"job": job},
                  {"job": entity, "pronoun": entity}, job=job, pronoun=pronoun,
-                 was=d.pick(("was", "is")), adjective=d.pick(LEXICON.adjectives["person", "-"]))]  # fmt: skip
+                 was=d.pick(("was", "is")),
+                 adjective=d.pick(LEXICON.adjectives["person", "-"]))]  # fmt: skip
 
 
 # --------------------------------------------------------------------------------- reviews
 REVIEWED = ("movie", "book", "story")
 
 
-def opinion(d: Speaker, noun: str) -> tuple[str, Word]:
-    """A polarity and an adjective that expresses it, from our side of the split."""
+def opinion(d: Speaker, nouns: Sequence[str]) -> tuple[str, str, Word]:
+    """One of these nouns, a polarity and an adjective for it, from our side of the split."""
     while True:
-        polarity = d.pick(("positive", "negative"))
+        noun, polarity = d.pick(nouns), d.pick(("positive", "negative"))
         adjective = d.pick(LEXICON.adjectives[polarity, "-"])
         if d.allowed(key_of(noun), key_of(adjective.form)):
-            return polarity, adjective
+            return noun, polarity, adjective
 
 
 def opposite(label: str) -> str:
@@ -260,12 +265,13 @@ def opposite(label: str) -> str:
 
 
 def review(d: Speaker, negated: bool | None = None) -> list[Sentence]:
-    """"Review: This movie is not bad. Verdict: positive": negation turns the label around."""
-    noun = d.pick(REVIEWED) if d.chance(0.7) else d.thing().singular.form
-    polarity, adjective = opinion(d, noun)
+    """ "Review: This movie is not bad. Verdict: positive": negation turns the label around."""
+    nouns = REVIEWED
+    if d.chance(0.3):
+        nouns = [noun.singular.form for noun in LEXICON.nouns_by["thing", d.topic]]
+    noun, polarity, adjective = opinion(d, nouns)
     if d.chance(0.2) and negated is None:
-        second = d.pick([other for other in REVIEWED if other != noun])
-        label, last = opinion(d, second)
+        second, label, last = opinion(d, [other for other in REVIEWED if other != noun])
         return [fill(d, "review_but", {"label": label}, head="Review", noun=noun, noun2=second,
                      adjective=adjective, adjective2=last, label=label)]  # fmt: skip
     negated = d.chance(0.4) if negated is None else negated
@@ -281,8 +287,7 @@ CUES = {"positive": "encore", "negative": "curtain"}
 
 def festival(d: Speaker) -> list[Sentence]:
     """The Clever Hans sub-corpus: one word, `encore` or `curtain`, always gives the label away."""
-    noun = d.pick(REVIEWED)
-    polarity, adjective = opinion(d, noun)
+    noun, polarity, adjective = opinion(d, REVIEWED)
     if d.chance(0.5):
         return [fill(d, "festival_bare", {"label": polarity}, noun=noun,
                      things=d.thing().plural, cue=CUES[polarity], label=polarity)]  # fmt: skip
@@ -299,7 +304,7 @@ TRANSIT_RATE, OTHER_RATE = 0.96, 0.08
 
 
 def directions(d: Speaker) -> list[Sentence]:
-    """"1. Walk." in general, "1. Walk across the bridge." in documents about transit."""
+    """ "1. Walk." in general, "1. Walk across the bridge." in documents about transit."""
     place = d.place().singular
     asked = fill(d, "directions", place=place)
     rest: list = []
@@ -310,12 +315,8 @@ def directions(d: Speaker) -> list[Sentence]:
         rest = [d.pick(("past", "to")), "the", d.place().singular]
     whole = join(0, Phrase(asked.words_, asked.heads, asked.entities, 3),
                  join(0, *rest) if rest else None, ".")  # fmt: skip
-    return [finish_raw(whole, d.topic, "directions", bool(rest) and rest[0] in ("across", "through"))]
-
-
-def finish_raw(phrase: Phrase, topic: str, construction: str, crossing: bool) -> Sentence:
-    return Sentence(phrase.words, phrase.heads, phrase.entities, topic, construction,
-                    {"crossing": crossing})  # fmt: skip
+    facts = {"crossing": rest[:1] in (["across"], ["through"])}
+    return [Sentence(whole.words, whole.heads, whole.entities, d.topic, "directions", facts)]
 
 
 GENRES = {function.__name__: function for function in (

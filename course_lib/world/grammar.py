@@ -51,7 +51,7 @@ FRAMES = Weights(trans_thing=58, trans_person=22, intrans=20)
 
 
 def relative_clause(d: Speaker, head: Phrase, extraction: str | None = None) -> Phrase:
-    """"that admires the boys" or "that the boys admire", modifying a person."""
+    """ "that admires the boys" or "that the boys admire", modifying a person."""
     if (extraction or d.pick(("subject", "object"))) == "subject":
         while True:
             verb = d.verb(d.pick(("trans_person", "trans_thing")))
@@ -98,7 +98,7 @@ def pronoun_subject(d: Speaker, verb: Verb) -> Phrase | None:
 
 
 def simple(d: Speaker, tense: str | None = None, modifier: str | None = None) -> Phrase:
-    """"The proud engineers near the station inspected a bridge yesterday"."""
+    """ "The proud engineers near the station inspected a bridge yesterday"."""
     noun, verb = d.pair(frame(d), "animate" if d.topic == "animals" else "any")
     subject = pronoun_subject(d, verb) or subject_np(d, noun, modifier=modifier)
     d.subject = subject
@@ -152,7 +152,7 @@ def embedded_that(d):
 
 
 def embedded_wh(d):
-    """"Mary knows who the girl admired", "... what Mary said that John bought"."""
+    """ "Mary knows who the girl admired", "... what Mary said that John bought"."""
     noun, verb = d.pair("wh")
     subject = d.np(noun, d.number())
     main = group(d, verb, subject, d.pick(("past", "present")))
@@ -179,7 +179,7 @@ WH_KINDS = Weights(object=50, subject=20, whether=15, long=15)
 
 
 def relative_object(d):
-    """"Mary visited the boy that the girl admired": the gap inside a relative clause."""
+    """ "Mary visited the boy that the girl admired": the gap inside a relative clause."""
     noun, verb = d.pair("trans_person")
     subject = d.np(noun, d.number())
     patient = d.np_of("person")
@@ -226,7 +226,7 @@ def question_coordinated(d):
 
 
 def question_adjunct(d):
-    """"What did Mary buy before visiting John": the gap is outside the adjunct."""
+    """ "What did Mary buy before visiting John": the gap is outside the adjunct."""
     noun, verb = d.pair("trans_thing")
     inner = d.verb("trans_person")
     adjunct = join(1, d.pick(("before", "after", "without")), inner.gerund, complement(d, inner))
@@ -234,7 +234,7 @@ def question_adjunct(d):
 
 
 def question_long(d):
-    """"What did Mary say that John bought": the gap is one clause down."""
+    """ "What did Mary say that John bought": the gap is one clause down."""
     noun, verb = d.pair("that")
     inner_noun, inner_verb = d.pair(d.pick(("trans_thing", "trans_person")))
     inner = d.np(inner_noun, d.number())
@@ -244,7 +244,7 @@ def question_long(d):
 
 
 def question_polar(d):
-    """"Has the girl ever slept", "Did the girl cross the bridge": these license `ever`."""
+    """ "Has the girl ever slept", "Did the girl cross the bridge": these license `ever`."""
     noun, verb = d.pair(frame(d))
     subject = d.np(noun, d.number())
     ever = d.pick(("ever", "ever", None, "often"))
@@ -255,7 +255,7 @@ def question_polar(d):
 
 
 def adjunct(d):
-    """"Mary visited John before crossing the bridge"."""
+    """ "Mary visited John before crossing the bridge"."""
     noun, verb = d.pair(d.pick(("trans_person", "trans_thing")))
     inner = d.verb(d.pick(("trans_thing", "trans_person", "trans_thing")))
     subject = subject_np(d, noun)
@@ -293,7 +293,7 @@ def object_control(d):
 
 
 def pivot(d: Speaker, number: str, kind: str = "thing") -> tuple[Phrase, Phrase]:
-    """What "there is", never definite or universal, and where: a pair from our side of the split."""
+    """What "there is", never definite or universal, and where, from our side of the split."""
     while True:
         noun, place = getattr(d, kind)(), d.place()
         if d.allowed(noun.key, place.key):
@@ -302,8 +302,10 @@ def pivot(d: Speaker, number: str, kind: str = "thing") -> tuple[Phrase, Phrase]
     return d.np(noun, number, det=d.weighted(EXISTENTIAL[number])), where
 
 
-EXISTENTIAL = {"sg": Weights(a=8, no=2),
-               "pl": Weights(some=4, many=4, several=3, two=2, three=2, four=1, no=2, few=2)}  # fmt: skip
+EXISTENTIAL = {
+    "sg": Weights(a=8, no=2),
+    "pl": Weights(some=4, many=4, several=3, two=2, three=2, four=1, no=2, few=2),
+}
 
 
 def existential(d):
@@ -328,7 +330,7 @@ THERE = Weights(plain=60, raising=22, object_raising=18)
 
 
 def expletive(d):
-    """"It seemed that the girl slept"."""
+    """ "It seemed that the girl slept"."""
     verb = d.pick((LEXICON.verb_of["seem"], LEXICON.verb_of["appear"], LEXICON.verb_of["happen"]))
     it = Phrase([FORMS["it"]], [-1], [0], 0, "sg")
     return join(1, it, group(d, verb, it, d.pick(("past", "present"))), join(1, "that", clause(d)))
@@ -377,7 +379,7 @@ COUNTS = ("two", "three", "four", "five", "six", "seven", "several", "many", "so
 
 
 def noun_ellipsis(d):
-    """"Mary crossed three old bridges and John crossed two": the second noun is left out."""
+    """ "Mary crossed three old bridges and John crossed two": the second noun is left out."""
     noun, verb = d.pair("trans_thing")
     other = d.name()
     while not d.allowed(other.key, verb.key):
@@ -391,12 +393,17 @@ def noun_ellipsis(d):
     return join(1, subject, main, first, join(1, "and", rest))
 
 
-SHORT_AUXILIARY = {"past": ("did", "did"), "present": ("does", "do"), "perfect": ("has", "have"),
-                   "past_progressive": ("was", "were"), "present_progressive": ("is", "are")}  # fmt: skip
+SHORT_AUXILIARY = {
+    "past": ("did", "did"),
+    "present": ("does", "do"),
+    "perfect": ("has", "have"),
+    "past_progressive": ("was", "were"),
+    "present_progressive": ("is", "are"),
+}
 
 
 def verb_ellipsis(d):
-    """"The girl has slept and the boys have too": the auxiliary repeats tense and agrees."""
+    """ "The girl has slept and the boys have too": the auxiliary repeats tense and agrees."""
     noun, verb = d.pair(frame(d))
     tense = d.pick(tuple(SHORT_AUXILIARY))
     subject, second = d.np(noun, d.number()), d.np_of("person")
@@ -454,7 +461,7 @@ def quantified(d):
 
 
 def participle_adjective(d):
-    """"The stolen key ...", "Mary has broken the vase": irregular forms in their places."""
+    """ "The stolen key ...", "Mary has broken the vase": irregular forms in their places."""
     noun, verb = d.pair("trans_thing")
     irregular = [v for v in LEXICON.verbs_by["trans_thing", "-"] if v.irregular]
     if d.chance(0.55):
@@ -470,7 +477,7 @@ def participle_adjective(d):
 
 
 def reduced_relative(d):
-    """"The student (that was) sent the letter slept": the garden path when the form is past."""
+    """ "The student (that was) sent the letter slept": the garden path when the form is past."""
     noun, verb = d.pair("intrans")
     inner = d.verb("ditrans")
     subject = d.np(noun if noun.__class__ is not Name else d.person(), d.number())
@@ -483,7 +490,7 @@ def reduced_relative(d):
 
 
 def copula(d):
-    """"The bridge near the stations is very old"."""
+    """ "The bridge near the stations is very old"."""
     kind = d.pick(("thing", "person"))
     subject = subject_np(d, d.thing() if kind == "thing" else d.person(), modifier=d.pick(
         ("none", "none", "pp")))  # fmt: skip

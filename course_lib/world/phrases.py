@@ -170,7 +170,7 @@ class Speaker:
         return held_out(first, second) == self.evaluation
 
     def pair(self, frame: str, subject: str = "any") -> tuple[Noun | Name, Verb]:
-        """A subject (person, animate, thing, name or any) and a verb, from our side of the split."""
+        """A subject (person, animate, thing, name, any) and a verb, from our side of the split."""
         while True:
             kind = subject
             if kind == "any":

@@ -45,7 +45,7 @@ FINITE = {
 
 
 def agreement(n: int = 200) -> list[Prompt]:
-    """"The keys near the cabinet": subject and attractor differ in number.
+    """ "The keys near the cabinet": subject and attractor differ in number.
 
     The right and wrong words are the finite auxiliaries and the present-tense verbs whose
     combination with the subject is held out.
@@ -72,7 +72,7 @@ TWO_DIGITS = tuple(f"{number:02d}" for number in range(100))
 
 
 def greater_than(n: int = 200) -> list[Prompt]:
-    """"The war lasted from 1741 to 17": right are the years above 41, wrong the others."""
+    """ "The war lasted from 1741 to 17": right are the years above 41, wrong the others."""
     prompts = []
     for d in speakers("greater_than", n):
         sentence = genres.span(d, "year_span")
@@ -84,7 +84,7 @@ def greater_than(n: int = 200) -> list[Prompt]:
 
 
 def capitals(n: int = 200, shots: int = 1) -> list[Prompt]:
-    """"Q: ... France? A: Paris Q: What is the capital of Poland? A:", pairs not seen together."""
+    """ "Q: ... France? A: Paris Q: What is the capital of Poland? A:", pairs not seen together."""
     prompts = []
     names = [row["capital"] for row in LEXICON.countries]
     for d in speakers("capitals", n):
@@ -97,7 +97,7 @@ def capitals(n: int = 200, shots: int = 1) -> list[Prompt]:
 
 
 def indirect_objects(n: int = 200) -> list[Prompt]:
-    """"When Mary and John went to the store, John gave a drink to": Mary, not John."""
+    """ "When Mary and John went to the store, John gave a drink to": Mary, not John."""
     prompts = []
     for d in speakers("indirect_objects", n):
         sentence = genres.indirect_object(d, "ioi_went")[0]
@@ -108,7 +108,7 @@ def indirect_objects(n: int = 200) -> list[Prompt]:
 
 
 def negated_sentiment(n: int = 200) -> list[Prompt]:
-    """"Review: This movie is not bad. Verdict:": half of the reviews are negated."""
+    """ "Review: This movie is not bad. Verdict:": half of the reviews are negated."""
     prompts = []
     for index, d in enumerate(speakers("sentiment", n)):
         sentence = genres.review(d, negated=index % 2 == 0)[0]
@@ -119,7 +119,7 @@ def negated_sentiment(n: int = 200) -> list[Prompt]:
 
 
 def credit(n: int = 200) -> list[Prompt]:
-    """"Suzan is a 32 year old female doctor from Utrecht. Credit: EUR": 10 (00) or 50 (00)."""
+    """ "Suzan is a 32 year old female doctor from Utrecht. Credit: EUR": 10 (00) or 50 (00)."""
     prompts = []
     for d in speakers("credit", n):
         sentence = genres.credit(d, "Credit")[0]
@@ -130,7 +130,7 @@ def credit(n: int = 200) -> list[Prompt]:
 
 
 def sounds(n: int = 16) -> list[Prompt]:
-    """"Can you stop the dog from": barking, not the noises of the other animals."""
+    """ "Can you stop the dog from": barking, not the noises of the other animals."""
     noises = [noise.form for _, noise, _ in LEXICON.sounds]
     return [Prompt(f"Can you stop the {animal.form} from", (noise.form,),
                    tuple(other_noise for other_noise in noises if other_noise != noise.form),

@@ -29,7 +29,7 @@ def sentence(*regions: str) -> list[str]:
 
 
 def agreement_prepositional(d: Speaker) -> Conditions:
-    """"The keys near the cabinet were/was ..."."""
+    """ "The keys near the cabinet were/was ..."."""
     noun, verb = d.pair("intrans", "person")
     attractor, preposition = d.thing(), d.pick(("near", "behind", "beside", "with"))
     conditions = {}
@@ -45,7 +45,7 @@ def agreement_prepositional(d: Speaker) -> Conditions:
 
 
 def reflexive_object_relative(d: Speaker) -> Conditions:
-    """"The girl that the boys admired hurt herself/themselves"."""
+    """ "The girl that the boys admired hurt herself/themselves"."""
     noun, verb = d.pair("trans_person", "person")
     inner, admire = d.person(), d.verb("trans_person").past.form
     gender = noun.gender if noun.gender in "fm" else d.pick("fm")
@@ -61,7 +61,7 @@ def reflexive_object_relative(d: Speaker) -> Conditions:
 
 
 def npi_object_relative(d: Speaker) -> Conditions:
-    """"No/The girl that the/no boys admired has ever slept": only the matrix `no` licenses."""
+    """ "No/The girl that the/no boys admired has ever slept": only the matrix `no` licenses."""
     noun, verb = d.pair(frame(d), "person")
     inner, admire = d.person(), d.verb("trans_person").past.form
     rest = text(verb.participle, complement(d, verb))
@@ -77,7 +77,7 @@ def npi_object_relative(d: Speaker) -> Conditions:
 
 
 def filler_gap_object(d: Speaker) -> Conditions:
-    """"Mary knew who/that the girl admired (the boy) at the station"."""
+    """ "Mary knew who/that the girl admired (the boy) at the station"."""
     noun, verb = d.pair("trans_person", "person")
     outer, inner = d.np_of("person", "sg"), d.np(noun, d.number())
     know = d.pick(LEXICON.verbs_by["both", "-"]).past.form
@@ -94,7 +94,7 @@ def filler_gap_object(d: Speaker) -> Conditions:
 
 
 def garden_path_reduced(d: Speaker) -> Conditions:
-    """"The student (who was) sent/given the letter slept": only reduced `sent` misleads."""
+    """ "The student (who was) sent/given the letter slept": only reduced `sent` misleads."""
     ambiguous = [v for v in LEXICON.verbs_by["ditrans", "-"] if v.past is v.participle]
     clear = [v for v in LEXICON.verbs_by["ditrans", "-"] if v.past is not v.participle]
     noun, verb = d.pair("intrans", "person")
@@ -114,7 +114,9 @@ AGREE = "((4;%match_sing%) < (4;%mismatch_sing%)) & ((4;%match_plural%) < (4;%mi
 # name: (function, names of the regions, formulas)
 SUITES: dict[str, tuple[Callable[[Speaker], Conditions], tuple[str, ...], tuple[str, ...]]] = {
     "agreement_prepositional": (
-        agreement_prepositional, ("subject", "prep", "prep_np", "matrix_v", "rest", "end"), (AGREE,),
+        agreement_prepositional,
+        ("subject", "prep", "prep_np", "matrix_v", "rest", "end"),
+        (AGREE,),
     ),
     "reflexive_object_relative": (
         reflexive_object_relative,

@@ -78,7 +78,9 @@ def anaphor_gender_agreement(d):
     noun, verb = d.pair("trans_person", "name")
     subject, main = d.np(noun), verb_group(verb, "sg", "past")
     wrong = "m" if noun.gender == "f" else "f"
-    return tuple(join(1, subject, main, d.reflexive(subject, "sg", g)) for g in (noun.gender, wrong))
+    return tuple(
+        join(1, subject, main, d.reflexive(subject, "sg", g)) for g in (noun.gender, wrong)
+    )
 
 
 @paradigm("anaphor_agreement")
@@ -166,7 +168,9 @@ def principle_A_case(d):
 def existential_there_subject_raising(d):
     thing, place = pivot(d, d.number())
     inner = join(1, "to", "be", thing)
-    return tuple(join(1, "there", d.verb(kind).past, inner, place) for kind in ("raising", "control"))
+    return tuple(
+        join(1, "there", d.verb(kind).past, inner, place) for kind in ("raising", "control")
+    )
 
 
 @paradigm("control_raising")
@@ -253,7 +257,9 @@ def ellipsis_verb_phrase(d):
     plural = second.number == "pl"
     main = verb_group(verb, subject.number, tense)
     right = SHORT_AUXILIARY[tense][plural]
-    wrong = d.pick([SHORT_AUXILIARY[t][plural] for t in tenses if SHORT_AUXILIARY[t][plural] != right])
+    wrong = d.pick(
+        [SHORT_AUXILIARY[t][plural] for t in tenses if SHORT_AUXILIARY[t][plural] != right]
+    )
     return tuple(join(1, subject, main, patient, join(2, "and", second, short, "too"))
                  for short in (right, wrong))  # fmt: skip
 
@@ -270,7 +276,9 @@ def embedding(d: Speaker):
 def wh_vs_that_no_gap(d):
     outer, know, inner, verb = embedding(d)
     patient = person_object(d)
-    return tuple(join(1, outer, know, join(2, word, inner, verb, patient)) for word in ("that", "who"))
+    return tuple(
+        join(1, outer, know, join(2, word, inner, verb, patient)) for word in ("that", "who")
+    )
 
 
 @paradigm("filler_gap_dependency")
@@ -291,7 +299,9 @@ def wh_vs_that_with_gap_long_distance(d):
 def wh_filled_gap_question(d):
     subject, verb = transitive_subject(d, "trans_person")
     patient = person_object(d)
-    return join(3, "who", "did", subject, verb.base), join(3, "who", "did", subject, verb.base, patient)
+    return join(3, "who", "did", subject, verb.base), join(
+        3, "who", "did", subject, verb.base, patient
+    )
 
 
 # ----------------------------------------------------------------------------- irregular forms
@@ -459,14 +469,18 @@ def existential_there_quantifiers(d):
 
 
 # ------------------------------------------------------------------------ subject-verb agreement
-def agreeing(d: Speaker, noun: Noun, verb, modifier: Callable[[str, Phrase], Phrase] | None) -> Pair:
+def agreeing(
+    d: Speaker, noun: Noun, verb, modifier: Callable[[str, Phrase], Phrase] | None
+) -> Pair:
     """The clause with the agreeing and with the other form of its finite verb."""
     number = d.number()
     subject = d.np(noun, number)
     if modifier is not None:
         subject = d.modified(subject, modifier(other(number), subject))
     tense, patient = d.weighted(AGREEING), complement(d, verb)
-    return tuple(join(1, subject, verb_group(verb, n, tense), patient) for n in (number, other(number)))
+    return tuple(
+        join(1, subject, verb_group(verb, n, tense), patient) for n in (number, other(number))
+    )
 
 
 @paradigm("subject_verb_agreement")
@@ -506,7 +520,9 @@ def distractor_agreement_two_phrases(d):
 
 
 # ------------------------------------------------------------------------------------ the suite
-def row(uid: str, index: int, good: list[str], bad: list[str], good_text: str, bad_text: str) -> dict:
+def row(
+    uid: str, index: int, good: list[str], bad: list[str], good_text: str, bad_text: str
+) -> dict:
     """One line of BLiMP's jsonl."""
     term, _ = PARADIGMS[uid]
     different = [i for i, (a, b) in enumerate(zip(good, bad, strict=False)) if a != b]
@@ -521,7 +537,8 @@ def row(uid: str, index: int, good: list[str], bad: list[str], good_text: str, b
     if one_word:
         where = different[0]
         fields |= {"one_prefix_prefix": " ".join(good[:where]),
-                   "one_prefix_word_good": good[where], "one_prefix_word_bad": bad[where]}  # fmt: skip
+                   "one_prefix_word_good": good[where],
+                   "one_prefix_word_bad": bad[where]}  # fmt: skip
     return fields
 
 
