@@ -53,9 +53,13 @@ notebooks: $(READY)
 exercises: $(READY)
 	@$(PY) -m course_lib.exercises
 
-# Train the bundled models again.
+# Train the bundled models again and write their cards; a stopped run continues. glibc would give
+# large tensors back to the system at every step and fault them in again: the options keep them.
+models: export MALLOC_MMAP_THRESHOLD_ := 1073741824
+models: export MALLOC_TRIM_THRESHOLD_ := 2147483648
 models: $(READY)
 	@$(PY) -m course_lib.training
+	@$(PY) -m course_lib.training.card --write
 
 # Print the tables of benchmarks/.
 bench: $(READY)

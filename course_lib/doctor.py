@@ -105,7 +105,10 @@ def render_html(findings: Iterable[Finding]) -> str:
         f'<td style="text-align:left">{html.escape(f.fix)}</td></tr>'
         for f in findings
     )
-    head = "".join(f'<th scope="col">{t}</th>' for t in ("status", "part", "found", "next step"))
+    head = "".join(
+        f'<th scope="col" style="text-align:left">{t}</th>'
+        for t in ("status", "part", "found", "next step")
+    )
     return (
         "<table><caption>What the doctor found on this machine</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -42,7 +42,8 @@ class NextTokens(Sequence):
             for token, p in self.pairs
         )
         return (
-            f"<table><caption>Next token after <q>{escape(self.text)}</q></caption>"
+            '<table><caption style="white-space:nowrap;text-align:left">Next token after '
+            f"<q>{escape(self.text)}</q></caption>"
             '<thead><tr><th scope="col">token</th><th scope="col">probability</th></tr></thead>'
             f"<tbody>{rows}</tbody></table>"
         )

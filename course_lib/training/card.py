@@ -78,7 +78,7 @@ def lens_accuracy(lm, prompts: list[Prompt]) -> list[float]:
 def held_out_loss(lm, n: int = 600) -> float:
     """Nats per token on held-out documents."""
     scores = lm.score_ids(list(corpus(VALIDATION_SEED, 0, n)))
-    return float(torch.cat(scores).mean())
+    return -float(torch.cat(scores).mean())
 
 
 def scores(name: str, pairs: int) -> dict:
