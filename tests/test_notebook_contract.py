@@ -112,7 +112,7 @@ BAD: list[tuple[str, Callable[[NotebookNode], None]]] = [
     ("path of one machine", lambda n: add_output(n, "stream", text="in /home/ada/x")),
     ("path of one machine", lambda n: add_output(n, "stream", text="'/tmp/ipykernel_7/1.py'")),
     ("path of one machine", lambda n: add_output(n, "stream", text=r"C:\Users\ada")),
-    ("path of one machine", lambda n: code(n, 5).update(source="open('/root/x')")),
+    ("path of one machine", lambda n: code(n, 5).update(source="open('/home/someone/x')")),
     ("without alt text", lambda n: add_output(n, "display_data", PNG)),
     ("without alt text", lambda n: code(n, 3).update(outputs=[html_output("")])),
     ("without alt text", lambda n: code(n, 3).update(outputs=[html_output("figure")])),

@@ -148,6 +148,16 @@ def test_reflexives_share_entity_number_and_gender_with_the_subject(by_construct
         assert len(genders) <= 1, sentence.text
 
 
+def test_that_is_a_determiner_only_before_its_noun(corpus):
+    """`that bridge` and `that the girl admired` are two words of one spelling."""
+    for doc in corpus[:3000]:
+        for s in doc.sentences:
+            for i, (word, pos) in enumerate(zip(s.words, s.pos, strict=True)):
+                if word == "that":
+                    noun_follows = s.pos[s.heads[i]] == "NOUN" and s.heads[i] > i
+                    assert (pos == "DET") == noun_follows, s.text
+
+
 def test_articles_match_the_next_sound(corpus):
     for doc in corpus[:4000]:
         words = doc.words

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from course_lib.world.lexicon import LEXICON, held_out, key_of
-from course_lib.world.phrases import FORMS, Phrase, Speaker, Weights, article, join
+from course_lib.world.phrases import CLAUSE_FORMS, FORMS, Phrase, Speaker, Weights, article, join
 from course_lib.world.sentence import Sentence, Word
 
 # name: (pattern, heads). The text of a template is ordinary words and {slots}.
@@ -83,8 +83,8 @@ def compiled(name: str) -> tuple[tuple[str | Word, ...], tuple[int, ...]]:
 
 def look_up(token: str) -> Word:
     """A fixed word of a template; sentence-initial words are found in lower case."""
-    if token in FORMS:
-        return FORMS[token]
+    if token in CLAUSE_FORMS:
+        return CLAUSE_FORMS[token]
     return LEXICON.capitalised[FORMS[token[0].lower() + token[1:]]]
 
 

@@ -16,6 +16,8 @@ from course_lib.world.lexicon import LEXICON, Name, Noun, Verb, held_out
 from course_lib.world.sentence import Sentence, Word
 
 FORMS = LEXICON.forms
+# Between the parts of a clause `that` opens a clause; the determiner comes with its noun phrase.
+CLAUSE_FORMS = FORMS | {"that": Word("that", "SCONJ", lemma="that")}
 
 
 class Weights:
@@ -62,7 +64,7 @@ def join(root: int, *parts: Part, like: Phrase | None = None) -> Phrase:
             entities += part.entities
             own_root = start + part.root
         else:
-            words.append(FORMS[part] if part.__class__ is str else part)
+            words.append(CLAUSE_FORMS[part] if part.__class__ is str else part)
             heads.append(-1)
             entities.append(0)
             own_root = start
