@@ -21,6 +21,7 @@ from course_lib.behaviour import SuiteResult, score_suite
 from course_lib.model import load_model
 from course_lib.scoring import interval
 from course_lib.training.data import VALIDATION_SEED, corpus
+from course_lib.training.models import RECIPES
 from course_lib.world import TASKS, Prompt, course_suite
 from course_lib.world.entropy import entropy_bound
 
@@ -159,8 +160,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="write the card into the package")
     options = parser.parse_args(arguments)
     for name in options.names:
-        from course_lib.training.models import RECIPES
-
         recipe = asdict(RECIPES[name]) if name in RECIPES else None
         log = options.runs / name / "log.jsonl"
         curve = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

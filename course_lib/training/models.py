@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from course_lib.ngram import NGramModel
 from course_lib.training.data import BOS, CHUNK, CORPUS_SEED, EOS, corpus
 from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
@@ -29,10 +30,8 @@ def sinusoids(positions: torch.Tensor, scale: float, longest: float = 1000.0) ->
     positions[:, 0::2], positions[:, 1::2] = angles.sin() * scale, angles.cos() * scale
 
 
-def train_ngram(tokens: int):
+def train_ngram(tokens: int) -> NGramModel:
     """The 5-gram model of the first `tokens` tokens of the corpus."""
-    from course_lib.ngram import NGramModel
-
     documents, count, index = [], 0, 0
     while count < tokens:
         for document in corpus(CORPUS_SEED, index, CHUNK):
