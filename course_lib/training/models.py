@@ -11,9 +11,9 @@ from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
-    "course-lm": Recipe(tokens=3_700_000, learning_rate=1.5e-3, batch_tokens=1024, warmup=200),
-    "course-lstm": Recipe(tokens=2_500_000, learning_rate=2e-3, batch_tokens=1024),
-    "course-txl": Recipe(tokens=2_500_000, learning_rate=1.5e-3, batch_tokens=1024),
+    "course-lm": Recipe(tokens=7_500_000, learning_rate=1e-3, batch_tokens=512, warmup=300),
+    "course-lstm": Recipe(tokens=7_500_000, learning_rate=1.5e-3, batch_tokens=512),
+    "course-txl": Recipe(tokens=7_500_000, learning_rate=1e-3, batch_tokens=512),
 }
 
 
@@ -61,4 +61,4 @@ def new_model(name: str, seed: int = 0, **sizes: int) -> nn.Module:
 
     if name == "course-lstm":
         return CourseLSTM(LSTMConfig(vocab_size, **({"layers": 1} | sizes)))
-    return CourseTXL(TXLConfig(vocab_size, **sizes))
+    return CourseTXL(TXLConfig(vocab_size, **({"layers": 2, "width": 192} | sizes)))

@@ -3,7 +3,8 @@
 About half of the text is documents of three to eight sentences; the other documents are one
 sentence, or a few that belong together. The sentences of a long document come from the grammar
 and from the text types that can carry a topic, so that in a document about transit people admire
-bridges, reviews speak of tunnels and directions cross them.
+bridges, reviews speak of tunnels and directions cross them. They also share a cast of two or
+three people, so that a name is often one that has been read before.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from collections.abc import Iterator
 
 from course_lib.world.genres import GENRES
 from course_lib.world.grammar import statement
-from course_lib.world.lexicon import TOPICS
+from course_lib.world.lexicon import LEXICON, TOPICS
 from course_lib.world.phrases import Speaker, Weights, finish
 from course_lib.world.sentence import Document, Sentence
 
-SHORT = Weights(statement=44, fact=8, fact_questions=11, years=13, indirect_object=8, sound=4,
-                credit=9, occupation=3, review=4, festival=3)  # fmt: skip
-LONG = Weights(statement=70, directions=3.5, review=6, indirect_object=6, occupation=2, sound=1.5,
+SHORT = Weights(statement=44, fact=7, fact_questions=10, years=12, indirect_object=9, sound=4,
+                credit=9, occupation=5, review=4, festival=3)  # fmt: skip
+LONG = Weights(statement=70, directions=3.5, review=6, indirect_object=8, occupation=3, sound=1.5,
                years=5, festival=1.5)  # fmt: skip
 LONG_SHARE, CHRONICLE_SHARE = 0.2, 0.08  # a fifth of the documents, half of the tokens
 
@@ -45,6 +46,7 @@ def tell(d: Speaker) -> Document:
         return Document(d.topic, draw(d, SHORT))
     if d.chance(CHRONICLE_SHARE):
         return Document(d.topic, GENRES["chronicle"](d))
+    d.cast = d.sample(LEXICON.names, d.pick((2, 3, 3)))
     sentences: list[Sentence] = []
     for _ in range(d.pick((3, 4, 5, 6, 7, 8))):
         sentences += draw(d, LONG)

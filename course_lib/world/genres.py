@@ -184,8 +184,10 @@ GAVE = ("gave", "offered", "handed", "sent")
 
 def indirect_object(d: Speaker, template: str | None = None) -> list[Sentence]:
     """ "When Mary and John went to the store, John gave a drink to" Mary."""
+    cast = d.cast
     while True:
-        first, second = d.sample(LEXICON.names, 2)
+        people = cast if cast and d.chance(0.6) else LEXICON.names
+        first, second = d.sample(people, 2)
         if d.allowed(first.key, second.key):
             break
     giver, receiver = (first, second) if d.chance(0.5) else (second, first)

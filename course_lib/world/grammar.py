@@ -64,7 +64,7 @@ def relative_clause(d: Speaker, head: Phrase, extraction: str | None = None) -> 
 
 
 def subject_np(d: Speaker, noun, number: str | None = None, modifier: str | None = None) -> Phrase:
-    """A subject, in one of ten cases followed by a PP or relative clause (up to two deep)."""
+    """A subject, in one of four cases followed by a PP or relative clause (up to two deep)."""
     phrase = d.np(noun, number or d.number())
     if noun.__class__ is Name:
         return phrase
@@ -83,6 +83,17 @@ def subject_np(d: Speaker, noun, number: str | None = None, modifier: str | None
 
 
 MODIFIERS = Weights(none=76, pp=13, rc=8, pp_pp=2, rc_pp=1)
+THING_MODIFIERS = ("none", "pp", "pp")  # a key near the cabinets; keys admire nobody
+
+
+PRONOUNS = {"m": "he", "f": "she", "n": "it"}
+
+
+def pronoun_for(antecedent: Phrase) -> Phrase:
+    """The subject pronoun that refers to this noun phrase."""
+    form = "they" if antecedent.number == "pl" else PRONOUNS[antecedent.gender]
+    return Phrase([FORMS[form]], [-1], [antecedent.entity], 0, antecedent.number,
+                  antecedent.gender, antecedent.key, antecedent.entity)  # fmt: skip
 
 
 def pronoun_subject(d: Speaker, verb: Verb) -> Phrase | None:
@@ -90,11 +101,7 @@ def pronoun_subject(d: Speaker, verb: Verb) -> Phrase | None:
     last = d.subject
     if last is None or d.evaluation or not d.chance(0.25) or not d.allowed(last.key, verb.key):
         return None
-    form = "they" if last.number == "pl" else {"m": "he", "f": "she"}.get(last.gender)
-    if form is None:
-        return None
-    return Phrase([FORMS[form]], [-1], [last.entity], 0, last.number, last.gender, last.key,
-                  last.entity)  # fmt: skip
+    return pronoun_for(last)
 
 
 def simple(d: Speaker, tense: str | None = None, modifier: str | None = None) -> Phrase:
@@ -142,9 +149,7 @@ def embedded_that(d):
         local = d.np(inner_subject, d.number())
         inner = join(1, local, group(d, inner_verb, local), d.reflexive(local))
     else:
-        pronoun = d.pick(("he", "she", "they"))
-        number = "pl" if pronoun == "they" else "sg"
-        local = Phrase([FORMS[pronoun]], [-1], [subject.entity], 0, number)
+        local = pronoun_for(subject)
         while not d.allowed(noun.key, inner_verb.key):
             inner_verb = d.verb("trans_person")
         inner = join(1, local, group(d, inner_verb, local), complement(d, inner_verb))
@@ -347,7 +352,7 @@ def passive(d):
 
 def passive_thing(d):
     _, verb = d.pair("trans_thing")
-    subject = d.np_of("thing")
+    subject = subject_np(d, d.thing(), modifier=d.pick(THING_MODIFIERS))
     be = d.pick(("is", "was") if subject.number == "sg" else ("are", "were"))
     agent = join(0, "by", d.np_of("person")) if d.chance(0.75) else None
     return join(2, subject, be, verb.participle, agent)
@@ -477,13 +482,18 @@ def participle_adjective(d):
 
 
 def reduced_relative(d):
-    """ "The student (that was) sent the letter slept": the garden path when the form is past."""
+    """ "The student (that was) given the letter slept".
+
+    Forms that could also be past tense ("sent the letter") lead down the garden path: rare.
+    """
     noun, verb = d.pair("intrans")
-    inner = d.verb("ditrans")
+    reduced, inner = d.chance(0.5), d.verb("ditrans")
+    while reduced and inner.participle.form == inner.past.form and not d.chance(0.1):
+        inner = d.verb("ditrans")
     subject = d.np(noun if noun.__class__ is not Name else d.person(), d.number())
     while not d.allowed(subject.key, verb.key):
         verb = d.verb("intrans")
-    opening = ("that", "was" if subject.number == "sg" else "were") if d.chance(0.5) else ()
+    opening = () if reduced else ("that", "was" if subject.number == "sg" else "were")
     modifier = join(len(opening), *opening, inner.participle, d.np_of("thing"))
     subject = d.modified(subject, modifier)
     return join(1, subject, group(d, verb, subject))
@@ -492,8 +502,8 @@ def reduced_relative(d):
 def copula(d):
     """ "The bridge near the stations is very old"."""
     kind = d.pick(("thing", "person"))
-    subject = subject_np(d, d.thing() if kind == "thing" else d.person(), modifier=d.pick(
-        ("none", "none", "pp")))  # fmt: skip
+    noun = d.thing() if kind == "thing" else d.person()
+    subject = subject_np(d, noun, modifier=d.pick(THING_MODIFIERS))
     be = d.pick(("is", "was") if subject.number == "sg" else ("are", "were"))
     negation = "not" if d.chance(0.12) else None
     degree = d.pick(LEXICON.adverbs["degree"]) if d.chance(0.25) else None
@@ -503,9 +513,9 @@ def copula(d):
 
 # Relative frequency of each construction in the corpus.
 FREQUENCIES = {
-    simple: 24, agreement_attractor: 9, copula: 5, reflexive: 6, embedded_that: 5, embedded_wh: 5,
+    simple: 24, agreement_attractor: 9, copula: 6, reflexive: 6, embedded_that: 5, embedded_wh: 5,
     relative_object: 4, question: 7, adjunct: 2, raising: 3, control: 3, object_control: 3,
-    existential: 4, expletive: 1.5, passive: 4, passive_thing: 2, dative: 3, coordination: 3,
+    existential: 4, expletive: 1.5, passive: 4, passive_thing: 3.5, dative: 3, coordination: 3,
     noun_ellipsis: 2.2, verb_ellipsis: 2.2, licensed_ever: 4.5, quantified: 2.2,
     participle_adjective: 3, reduced_relative: 1.2,
 }  # fmt: skip

@@ -112,6 +112,10 @@ class Speaker:
     seed: seed of the random generator.
     topic: one of `TOPICS`; nouns, verbs and adjectives lean towards it.
     evaluation: True draws subject-verb combinations that training never uses, False avoids them.
+
+    Attributes
+    ----------
+    cast: the people a long document is about; four of five names in it are theirs.
     """
 
     def __init__(self, seed: int | str, topic: str, evaluation: bool = False) -> None:
@@ -119,6 +123,7 @@ class Speaker:
         self.evaluation = evaluation
         self.entities = 0
         self.subject: Phrase | None = None
+        self.cast: Sequence[Name] = ()
         self.topic = topic
 
     # ---------------------------------------------------------------- single draws
@@ -155,7 +160,7 @@ class Speaker:
         return self.pick(LEXICON.nouns_by["place", topic] or LEXICON.nouns_by["place", "-"])
 
     def name(self) -> Name:
-        return self.pick(LEXICON.names)
+        return self.pick(self.cast if self.cast and self.chance(0.8) else LEXICON.names)
 
     def verb(self, frame: str) -> Verb:
         topic = "-"
@@ -219,7 +224,8 @@ class Speaker:
         heads = [last] * last + [-1]
         gender = noun.gender if number == "sg" else "-"
         if noun.kind == "person" and gender == "n":  # this doctor is a man or a woman
-            gender = self.pick("fm")
+            female = LEXICON.occupations.get(noun.singular.form, 0.5)
+            gender = "f" if self.chance(female) else "m"
         return Phrase(words, heads, [entity] * (last + 1), last, number, gender, noun.key, entity)
 
     def np_of(self, kind: str, number: str | None = None, **options) -> Phrase:

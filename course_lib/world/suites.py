@@ -20,7 +20,16 @@ from course_lib.world.grammar import (
     pivot,
 )
 from course_lib.world.lexicon import LEXICON, TOPICS, Noun
-from course_lib.world.phrases import AGREEING, Phrase, Speaker, finish, join, verb_group
+from course_lib.world.phrases import (
+    AGREEING,
+    PREPOSITIONS,
+    TENSES,
+    Phrase,
+    Speaker,
+    finish,
+    join,
+    verb_group,
+)
 
 FIELDS = {
     "anaphor_agreement": "morphology", "argument_structure": "syntax",
@@ -76,7 +85,7 @@ def anaphor_number_agreement(d):
 @paradigm("anaphor_agreement")
 def anaphor_gender_agreement(d):
     noun, verb = d.pair("trans_person", "name")
-    subject, main = d.np(noun), verb_group(verb, "sg", "past")
+    subject, main = d.np(noun), verb_group(verb, "sg", d.weighted(TENSES))
     wrong = "m" if noun.gender == "f" else "f"
     return tuple(
         join(1, subject, main, d.reflexive(subject, "sg", g)) for g in (noun.gender, wrong)
@@ -91,6 +100,20 @@ def anaphor_number_attractor(d):
     main = verb_group(verb, plain.number, "past")
     return tuple(join(1, subject, main, d.reflexive(plain, number, gender))
                  for number in (plain.number, other(plain.number)))  # fmt: skip
+
+
+@paradigm("anaphor_agreement")
+def anaphor_gender_attractor(d):
+    noun, verb = d.pair("trans_person", "person")
+    while noun.gender == "n":
+        noun, verb = d.pair("trans_person", "person")
+    near = d.name()
+    while near.gender == noun.gender:
+        near = d.name()
+    subject = d.modified(d.np(noun), join(0, d.pick(PREPOSITIONS["person"]), d.np(near)))
+    main = verb_group(verb, "sg", "past")
+    return tuple(join(1, subject, main, d.reflexive(subject, "sg", gender))
+                 for gender in (noun.gender, near.gender))  # fmt: skip
 
 
 # ------------------------------------------------------------------------- argument structure
@@ -517,6 +540,17 @@ def distractor_agreement_relative_clause(d):
 def distractor_agreement_two_phrases(d):
     noun, verb = d.pair(frame(d), "person")
     return agreeing(d, noun, verb, lambda number, _: join(0, d.pp(number), d.pp(number)))
+
+
+@paradigm("subject_verb_agreement")
+def distractor_agreement_nested(d):
+    noun, verb = d.pair(frame(d), "person")
+
+    def clause(number: str, _: Phrase) -> Phrase:
+        inner = d.modified(d.np_of("person", number), d.pp(number))
+        return join(2, "that", inner, d.verb("trans_person").past)
+
+    return agreeing(d, noun, verb, clause)
 
 
 # ------------------------------------------------------------------------------------ the suite
