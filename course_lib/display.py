@@ -23,11 +23,13 @@ class AltFigure:
     figure : matplotlib Figure, not registered with pyplot, so it is never drawn twice.
     alt : what a reader who cannot see the figure needs: the kind of figure and its main reading.
     caption : optional short text printed below the picture.
+    tables : the plotted numbers, for readers who want or need them as text.
     """
 
     figure: Figure
     alt: str
     caption: str = ""
+    tables: tuple[Table, ...] = ()
 
     def png(self) -> str:
         """The picture as base64 PNG text, in 64 colours: a third of the size in a notebook."""
@@ -37,23 +39,27 @@ class AltFigure:
             image.convert("RGB").quantize(64).save(small, format="png", optimize=True)
         return base64.b64encode(small.getvalue()).decode()
 
-    def to_html(self) -> str:
-        """An `<img>` with alt text, in a `<figure>` with the caption if there is one."""
+    def to_html(self, unfold: bool = False) -> str:
+        """An `<img>` with alt text, its caption, and its tables, folded unless `unfold`."""
         alt = html.escape(self.alt, quote=True)
-        image = f'<img alt="{alt}" src="data:image/png;base64,{self.png()}">'
-        if not self.caption:
-            return image
-        return f"<figure>{image}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        page = f'<img alt="{alt}" src="data:image/png;base64,{self.png()}">'
+        if self.caption:
+            page = f"<figure>{page}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        if self.tables:
+            tables = "".join(table._repr_html_() for table in self.tables)
+            state = " open" if unfold else ""
+            page += f"<details{state}><summary>The numbers as a table</summary>{tables}</details>"
+        return page
 
     def __repr__(self) -> str:
-        return f"Figure: {self.alt}"
+        return "\n\n".join([f"Figure: {self.alt}", *map(repr, self.tables)])
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/html": self.to_html(), "text/plain": repr(self)}
 
 
-def show(figure: Figure, alt: str, caption: str = "") -> AltFigure:
-    """Attach alt text to any matplotlib figure.
+def show(figure: Figure, alt: str, caption: str = "", tables: Sequence[Table] = ()) -> AltFigure:
+    """Attach alt text, and if you like a caption and tables, to any matplotlib figure.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def show(figure: Figure, alt: str, caption: str = "") -> AltFigure:
             f"The alt text {alt!r} is too short to replace the figure. Say what is plotted "
             "against what, and the main thing a reader should see."
         )
-    return AltFigure(figure, alt, caption)
+    return AltFigure(figure, alt, caption, tuple(tables))
 
 
 @dataclass(frozen=True)

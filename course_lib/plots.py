@@ -72,7 +72,7 @@ def token_bars(
     panels = figure.subplots(len(series), 1, sharey=True, squeeze=False)[:, 0]
     for k, (axes, (name, (tokens, values))) in enumerate(zip(panels, series.items(), strict=True)):
         axes.bar(range(len(values)), values, color=COLOURS[k], hatch=HATCHES[k], edgecolor="white")
-        axes.set_xticks(range(len(values)), tokens, rotation=30, ha="right")
+        axes.set_xticks(range(len(values)), tokens, rotation=30, ha="right", parse_math=False)
         axes.set_title(name, loc="left", fontsize=9)
         axes.axhline(0, color="black", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from course_lib.display import show
+from course_lib.activations import replace
+from course_lib.display import Table, show
 from course_lib.model import LanguageModel
 from course_lib.widgets import Explorer, minimal_pair_explorer, residual_stream_explorer
 from course_lib.widgets.behaviour import minimal_pair_figure
-from course_lib.widgets.tour import stream_sizes
+from course_lib.widgets.tour import read_stream, residual_stream_figure
 
 WORDS = [
     "[PAD]",
@@ -48,7 +49,8 @@ def lm() -> LanguageModel:
 
 
 def drawing(**values) -> object:
-    return show(Figure(), f"Values of the controls: {sorted(values.items())}")
+    table = Table(["control", "value"], sorted(values.items()), caption="All controls")
+    return show(Figure(), f"Values of the controls: {sorted(values.items())}", tables=[table])
 
 
 def test_explorer_redraws_when_a_control_changes():
@@ -66,7 +68,22 @@ def test_explorer_stores_a_static_view_beside_the_live_one():
     assert "application/vnd.jupyter.widget-view+json" in data
     assert '<img alt="Values of the controls' in data["text/html"]
     assert "data:image/png;base64," in data["text/html"]
-    assert data["text/plain"].startswith("[interactive figure; static view: Values of")
+    assert data["text/plain"].startswith("[interactive figure] Figure: Values of the controls")
+
+
+def test_the_static_view_has_the_numbers_as_a_table_in_every_renderer():
+    explorer = Explorer(drawing, k=ipywidgets.IntSlider(value=2, description="K"))
+    data, _ = explorer._repr_mimebundle_()
+    assert "<details open>" in data["text/html"]  # nothing to click on paper
+    assert '<th scope="row">k</th><td>2</td>' in data["text/html"]
+    assert data["text/plain"].splitlines()[-1].split() == ["k", "2"]
+    assert "<details>" in explorer.view.value  # folded below the live figure
+
+
+def test_controls_stand_above_the_figure():
+    first, second = (ipywidgets.IntSlider(description=name) for name in "ab")
+    explorer = Explorer(drawing, above=(first,), b=second)
+    assert explorer.box.children == (first, second, explorer.view)
 
 
 def test_explorer_shows_a_reader_error_and_recovers():
@@ -79,8 +96,36 @@ def test_explorer_shows_a_reader_error_and_recovers():
     explorer = Explorer(draw, text=field)
     field.value = ""
     assert explorer.view.value == '<p role="alert">Type a &lt;sentence&gt;.</p>'
+    data, _ = explorer._repr_mimebundle_()  # nothing of the figure before it is left
+    assert explorer.figure is None and "dog" not in data["text/plain"] + data["text/html"]
     field.value = "cat"
     assert "<img" in explorer.view.value
+
+
+def test_a_defect_is_shown_to_the_reader_and_raised_to_the_author():
+    def draw(k):
+        return drawing(k=1 / k)
+
+    slider = ipywidgets.IntSlider(value=1, description="K")
+    explorer = Explorer(draw, k=slider)
+    slider.value = 0
+    assert "ZeroDivisionError" in explorer.view.value and "role" in explorer.view.value
+    with pytest.raises(ZeroDivisionError):
+        Explorer(draw, k=ipywidgets.IntSlider(value=0, description="K"))
+
+
+def test_several_controls_can_change_with_one_redraw():
+    drawn = []
+
+    def draw(a, b):
+        drawn.append((a, b))
+        return drawing(a=a, b=b)
+
+    a, b = (ipywidgets.IntSlider(description=name) for name in "ab")
+    explorer = Explorer(draw, a=a, b=b)
+    with explorer.hold():
+        a.value, b.value = 3, 4
+    assert drawn == [(0, 0), (3, 4)]
 
 
 def test_explorer_refuses_a_control_without_a_label():
@@ -117,6 +162,20 @@ def test_surprisal_bars_carry_the_tokens_and_sum_to_the_score(lm):
     assert -heights == pytest.approx(lm.logprob(GOOD), abs=1e-3)
 
 
+def test_pair_table_holds_the_surprisals_of_both_sentences_and_their_totals(lm):
+    figure = minimal_pair_figure(lm, GOOD, "The key is old .")
+    (table,) = figure.tables
+    *rows, total = table.rows
+    assert [row[1] for row in rows] == lm.tokens(GOOD)[1:] and rows[-1][3:] == ["", ""]
+    assert float(rows[1][2]) == pytest.approx(-lm.token_logprobs([GOOD])[0][1].item(), abs=0.006)
+    assert float(total[4]) == pytest.approx(-lm.logprob("The key is old ."), abs=0.006)
+
+
+def test_dollar_signs_in_a_sentence_are_not_read_as_mathematics(lm):
+    assert minimal_pair_figure(lm, "The $ key $x_{ .", BAD).png()
+    assert residual_stream_figure(lm, "The $ key $x_{ .").png()
+
+
 def test_unknown_words_are_named_below_the_figure(lm):
     assert "zeitgeist" in minimal_pair_figure(lm, "The zeitgeist .", BAD).caption
     assert minimal_pair_figure(lm, GOOD, BAD).caption == ""
@@ -134,22 +193,62 @@ def test_pair_explorer_fills_fields_from_examples_of_either_form(lm):
         minimal_pair_explorer(lm, [])
 
 
-def test_stream_sizes_are_those_of_the_hidden_states(lm):
-    text = "The keys near"
-    ids = torch.tensor([lm.encode(text)])
+def test_stream_lengths_are_those_of_the_hidden_states(lm):
+    ids = torch.tensor([lm.encode("The keys near")])
     hidden = lm(ids, output_hidden_states=True).hidden_states
-    sizes = stream_sizes(lm, text, layers=2)
-    assert {name: len(v) for name, v in sizes.items()} == {"attention": 2, "mlp": 2, "stream": 3}
-    # the last hidden state of GPT-2 is already normalised, so compare the ones before it
-    for k in (0, 1):
-        assert sizes["stream"][k] == pytest.approx(hidden[k][0, -1].norm().item(), rel=1e-4)
+    for token in (-1, 1):
+        sizes, _ = read_stream(lm, "The keys near", token)
+        assert {k: len(v) for k, v in sizes.items()} == {"attention": 2, "mlp": 2, "stream": 3}
+        # the last hidden state of GPT-2 is already normalised, so compare the ones before it
+        for k in (0, 1):
+            length = hidden[k][0, token].norm().item()
+            assert sizes["stream"][k] == pytest.approx(length, rel=1e-4)
 
 
-def test_stream_explorer_reads_as_many_words_as_the_slider_says(lm):
-    explorer = residual_stream_explorer(lm, GOOD, layers=2)
-    explorer.controls["words"].value = 2
-    best, probability = lm.next_token("The keys", top=1)[0]
-    assert "After 'The keys'" in explorer.figure.alt
-    assert f"'{best}' with probability {probability:.2f}" in explorer.figure.alt
-    explorer.controls["text"].value = "The key"
-    assert explorer.controls["words"].max == 2
+def test_the_last_state_of_the_stream_predicts_what_the_model_predicts(lm):
+    _, probs = read_stream(lm, "The keys near")
+    assert torch.allclose(probs[-1], lm.next_token_probs("The keys near")[0], atol=1e-5)
+    assert not torch.allclose(probs[0], probs[-1], atol=1e-2)
+    # in a causal model a token does not see what follows it
+    _, longer = read_stream(lm, "The keys near The cabinet", token=3)
+    assert torch.allclose(longer, probs, atol=1e-5)
+
+
+def test_an_earlier_state_predicts_as_if_the_other_layers_added_nothing(lm):
+    _, probs = read_stream(lm, "The keys near")
+    silent = {f"{site}.1": torch.zeros_like for site in ("attn_out", "mlp_out")}
+    with replace(lm, silent):
+        assert torch.allclose(lm.next_token_probs("The keys near")[0], probs[1], atol=1e-5)
+
+
+def test_stream_figure_shows_the_numbers_it_was_asked_for(lm):
+    figure = residual_stream_figure(lm, "The keys near", token=2, read=1)
+    sizes, probs = read_stream(lm, "The keys near", token=2)
+    bars = figure.figure.axes[1].patches
+    assert [bar.get_width() for bar in bars] == pytest.approx(probs[1].topk(8).values.tolist())
+    by_token, by_layer = figure.tables
+    assert by_token.rows[0][0] == lm.token_string(probs[1].argmax())
+    assert [float(row[3]) for row in by_layer.rows] == pytest.approx(sizes["stream"], abs=0.06)
+    assert by_layer.rows[-1][4] == lm.next_token("The keys", top=1)[0][0]
+    assert "'keys' (token 2)" in figure.alt and "after layer 0" in figure.alt
+
+
+@pytest.mark.parametrize("wrong", [{"token": 9}, {"token": -5}, {"read": 3}, {"read": -1}])
+def test_stream_figure_refuses_what_is_not_there(lm, wrong):
+    with pytest.raises(ValueError, match="token|layers"):
+        residual_stream_figure(lm, "The keys near", **wrong)
+
+
+def test_stream_explorer_offers_the_tokens_of_the_text(lm):
+    explorer = residual_stream_explorer(lm, GOOD)
+    text, token, read = (explorer.controls[name] for name in ("text", "token", "read"))
+    assert [label for label, _ in token.options][:3] == ["0: [BOS]", "1: The", "2: keys"]
+    assert token.value == len(lm.tokens(GOOD)) - 1 and read.value == read.max == 2
+    token.value, read.value = 2, 1
+    assert "'keys' (token 2)" in explorer.figure.alt and "after layer 0" in explorer.figure.alt
+    text.value = "The key"
+    assert token.value == len(token.options) - 1 == 2 and "'key'" in explorer.figure.alt
+    text.value = " "
+    assert "at least one word" in explorer.view.value
+    text.value = "The zeitgeist"
+    assert "zeitgeist" in explorer.figure.caption and "[UNK]" in explorer.figure.alt

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import ipywidgets
 
-from course_lib.display import AltFigure, show
+from course_lib.display import AltFigure, Table, show
 from course_lib.plots import token_bars
-from course_lib.widgets.live import Explorer
+from course_lib.widgets.live import Explorer, collected_warnings
 
 _WIDE = ipywidgets.Layout(width="95%")
 _LABEL = {"description_width": "90px"}
@@ -26,8 +26,9 @@ def minimal_pair_figure(lm, good: str, bad: str, reduction: str = "sum") -> AltF
 
     Returns
     -------
-    AltFigure with one panel per sentence; margin = score(good) - score(bad), positive when
-    the model prefers the acceptable sentence. Words it does not know are named in the caption.
+    AltFigure with one panel per sentence and a table of the same numbers; margin = score(good) -
+    score(bad), positive when the model prefers the acceptable sentence. Words it does not know are
+    named in the caption.
 
     Raises
     ------
@@ -40,8 +41,7 @@ def minimal_pair_figure(lm, good: str, bad: str, reduction: str = "sum") -> AltF
     """
     if reduction not in ("sum", "mean"):
         raise ValueError(f"reduction must be 'sum' or 'mean', got {reduction!r}.")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with collected_warnings() as notes:
         panels, scores = {}, []
         for name, text in (("good", good), ("bad", bad)):
             surprisal = [-value for value in lm.token_logprobs([text])[0].tolist()]
@@ -56,8 +56,18 @@ def minimal_pair_figure(lm, good: str, bad: str, reduction: str = "sum") -> AltF
         f"{scores[1]:.2f} nats ({reduction}); the model {verdict}, margin {margin:+.2f} nats."
     )
     drawn = token_bars(panels, alt=alt, title=title)
-    notes = " ".join(dict.fromkeys(str(w.message) for w in caught))
-    return show(drawn.figure, alt, notes) if notes else drawn
+    table = _surprisal_table(list(panels.values()), title)
+    return show(drawn.figure, alt, " ".join(notes), [table])
+
+
+def _surprisal_table(sentences: list[tuple[list[str], list[float]]], caption: str) -> Table:
+    """The tokens of both sentences side by side, each with its surprisal, and the totals."""
+    cells = [[(t, f"{s:.2f}") for t, s in zip(*pair, strict=True)] for pair in sentences]
+    rows = [[k, *a, *b] for k, (a, b) in enumerate(zip_longest(*cells, fillvalue=("", "")), 1)]
+    (_, good), (_, bad) = sentences
+    rows.append(["total", "", f"{sum(good):.2f}", "", f"{sum(bad):.2f}"])
+    columns = ["position", "good", "surprisal (nats)", "bad", "surprisal (nats)"]
+    return Table(columns, rows, caption=caption)
 
 
 def minimal_pair_explorer(
@@ -87,9 +97,7 @@ def minimal_pair_explorer(
         )
         for label, text in zip(("Acceptable", "Unacceptable"), examples[0], strict=True)
     )
-    reduction = ipywidgets.ToggleButtons(
-        options=["sum", "mean"], description="Reduction", style=_LABEL
-    )
+    reduction = ipywidgets.Dropdown(options=["sum", "mean"], description="Reduction", style=_LABEL)
     example = ipywidgets.Dropdown(
         options=[(pair[0], k) for k, pair in enumerate(examples)],
         description="Example",
@@ -98,11 +106,13 @@ def minimal_pair_explorer(
     )
 
     def fill(change) -> None:
-        good.value, bad.value = examples[change["new"]]
+        with explorer.hold():
+            good.value, bad.value = examples[change["new"]]
 
     example.observe(fill, names="value")
 
     def draw(good: str, bad: str, reduction: str) -> AltFigure:
         return minimal_pair_figure(lm, good, bad, reduction)
 
-    return Explorer(draw, above=(example,), good=good, bad=bad, reduction=reduction)
+    explorer = Explorer(draw, above=(example,), good=good, bad=bad, reduction=reduction)
+    return explorer

@@ -1,9 +1,15 @@
-"""The one pattern behind all explorers: controls, a drawing function, and a static picture."""
+"""The one pattern behind all explorers: a pure function that draws, and controls on top.
+
+The function takes the values of the controls and returns a figure with alt text and tables; it
+knows nothing of widgets, so that a test or a reader can call it alone. `Explorer` does the rest.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
@@ -11,24 +17,42 @@ import ipywidgets
 from course_lib.display import AltFigure
 
 
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect the texts of warnings, each once, to be shown in the figure instead of in a log."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield notes
+    notes.extend(dict.fromkeys(str(warning.message) for warning in caught))
+
+
 class Explorer:
     """Redraw a figure whenever a control changes.
 
     The object puts one bundle into the notebook: the live view, and beside it the first figure as
-    HTML with alt text. A front end without a kernel shows the second, so nothing is ever blank.
+    HTML with alt text and tables, and as text. A front end without a kernel shows one of these.
 
     Parameters
     ----------
-    draw : called with the value of each control by name; returns an `AltFigure`. A ValueError it
-        raises (an empty sentence, say) is shown to the reader in place of the figure.
+    draw : called with the value of each control by name; returns an `AltFigure`. What it raises is
+        shown to the reader in place of the figure, until a control changes again.
     above : further controls placed on top that do not redraw by themselves (a list of examples that
         fills in the text fields, say).
     controls : name -> ipywidgets control. Each needs a `description`: it is the visible label.
 
     Attributes
     ----------
-    figure : the `AltFigure` drawn last; box : the ipywidgets container; view : the HTML widget that
-    holds the picture.
+    figure : the `AltFigure` drawn last, None after an error; box : the ipywidgets container; view :
+    the HTML widget that holds the picture.
+
+    Raises
+    ------
+    ValueError
+        If a control has no description.
+    Exception
+        Whatever `draw` raises for the first figure, unless it is a ValueError: a mistake in `draw`
+        must be seen by its author, not by the reader.
     """
 
     def __init__(
@@ -47,7 +71,7 @@ class Explorer:
         self.controls = controls
         self.figure: AltFigure | None = None
         self.view = ipywidgets.HTML()
-        self._draw = draw
+        self._draw, self._drawn, self._held = draw, None, False
         self._redraw()
         for control in controls.values():
             control.observe(self._redraw, names="value")
@@ -57,17 +81,41 @@ class Explorer:
         """The current value of each control."""
         return {name: control.value for name, control in self.controls.items()}
 
-    def _redraw(self, _change: Any = None) -> None:
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Change several controls inside the block and redraw once, at its end."""
+        self._held = True
         try:
-            self.figure = self._draw(**self.values())
+            yield
+        finally:
+            self._held = False
+        self._redraw({})
+
+    def _redraw(self, change: Any = None) -> None:
+        if self._held or self.values() == self._drawn:
+            return
+        self._drawn = self.values()
+        try:
+            self.figure = self._draw(**self._drawn)
             self.view.value = self.figure.to_html()
-        except ValueError as error:  # a reader's input, not a defect: say so in place of the figure
-            self.view.value = f'<p role="alert">{html.escape(str(error))}</p>'
+        except Exception as error:  # one that leaves a callback would vanish in a log
+            if change is None and not isinstance(error, ValueError):
+                raise
+            self.figure = None
+            self.view.value = f'<p role="alert">{html.escape(_for_readers(error))}</p>'
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         live = self.box._repr_mimebundle_()
         data = dict(live[0] if isinstance(live, tuple) else live)
-        data["text/html"] = self.view.value
-        if self.figure is not None:
-            data["text/plain"] = f"[interactive figure; static view: {self.figure.alt}]"
+        data["text/html"] = self.figure.to_html(unfold=True) if self.figure else self.view.value
+        data["text/plain"] = f"[interactive figure] {self.figure or 'Nothing could be drawn.'}"
         return data, {}
+
+
+def _for_readers(error: Exception) -> str:
+    if isinstance(error, ValueError):  # the reader's input: these messages name the next step
+        return str(error)
+    return (
+        f"This could not be drawn ({type(error).__name__}: {error}). Change the last control back, "
+        "or run the cell again. If that does not help, show this line to your teacher."
+    )
