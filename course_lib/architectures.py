@@ -33,7 +33,8 @@ class Family:
     - "post_norm": m = norm1(x + attn(x)), then norm2(m + mlp(m)).
 
     `requires` lists config values for which the row holds; `flat_mlp` marks MLPs that see their
-    tokens as [B*T, ...].
+    tokens as [B*T, ...]. `any_mask`: a mask [B, 1, T, T] and position ids of our own say all
+    about who attends to whom; nothing depends on the place in the row.
     """
 
     blocks: str
@@ -47,6 +48,7 @@ class Family:
     residual: str = "sequential"
     is_causal: bool = True
     flat_mlp: bool = False
+    any_mask: bool = False
     requires: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +61,7 @@ _LLAMA = Family(
     norm2="post_attention_layernorm",
     final_norm="model.norm",
     unembedding="lm_head",
+    any_mask=True,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -71,6 +74,7 @@ FAMILIES: dict[str, Family] = {
         norm2="ln_2",
         final_norm="transformer.ln_f",
         unembedding="lm_head",
+        any_mask=True,
         requires={"add_cross_attention": False},
     ),
     "gpt_neo": Family(
@@ -93,6 +97,7 @@ FAMILIES: dict[str, Family] = {
         final_norm="gpt_neox.final_layer_norm",
         unembedding="lm_head",
         residual="parallel",
+        any_mask=True,
         requires={"use_parallel_residual": True},
     ),
     "llama": _LLAMA,

@@ -39,6 +39,8 @@ class LanguageModel(TextModel):
     is_causal : bool
         False for masked models (BERT family): ``encode``, ``tokens``, ``batch`` and ``logits``
         work, the left-to-right scoring methods raise ValueError.
+    takes_any_mask : bool
+        Several continuations of one beginning can share a row, see ``course_lib.scoring.pack``.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, name: str = "model") -> None:
@@ -52,6 +54,8 @@ class LanguageModel(TextModel):
         if hasattr(model.config, "use_cache"):
             model.config.use_cache = False
         parameters = inspect.signature(model.forward).parameters
+        windowed = getattr(model.config, "use_sliding_window", False)
+        self.takes_any_mask = kind in FAMILIES and FAMILIES[kind].any_mask and not windowed
         self._can_select = "logits_to_keep" in parameters
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kw: Any) -> Any:

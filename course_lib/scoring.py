@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from course_lib.text_model import TextModel, UnknownWordsWarning
 
 # Batches of about this many tokens stay in the cache of a CPU core; larger ones are slower.
 BATCH_TOKENS = 1024
+ROW_TOKENS = 64  # tokens of a packed row; longer ones share more and attend over more
 
 Ids = tuple[int, ...]
 
@@ -60,13 +62,13 @@ def encode_all(lm: TextModel, texts: Sequence[str]) -> list[Ids]:
 
 
 def score_unique(lm: TextModel, ids: Iterable[Ids]) -> dict[Ids, Tensor]:
-    """Score each different sequence once, in batches of one length, so that nothing is padding.
+    """Score each different sequence once, and what two sequences begin with once where we can.
 
     Returns
     -------
     dict
         Sequence of T ids -> log p(id_t | ids before t) in nats for t = 1..T-1, float64 [T - 1].
-        A sequence always gets the same numbers, in whatever order the sequences come.
+        The same sequences always get the same numbers, in whatever order they come.
 
     Raises
     ------
@@ -75,19 +77,111 @@ def score_unique(lm: TextModel, ids: Iterable[Ids]) -> dict[Ids, Tensor]:
 
     Notes
     -----
-    Cost: one forward pass over the tokens of the different sequences.
+    Cost: one forward pass over the different beginnings of the sequences (`pack`) where the model
+    takes an attention mask of our own, over the different sequences otherwise.
     """
+    unique = sorted(set(ids))
     scores: dict[Ids, Tensor] = {}
-    for batch in length_batches(sorted(set(ids), key=lambda item: (len(item), item))):
-        for item, row in zip(batch, lm.score_ids([list(item) for item in batch]), strict=True):
-            if not torch.isfinite(row).all():
-                raise ValueError(
-                    f"{lm.name!r} gives the tokens {[lm.token_string(i) for i in item]} a "
-                    "log-probability that is not finite, so no comparison is possible. Check its "
-                    "weights (half precision overflows on a CPU: load with float32)."
-                )
-            scores[item] = row.double().cpu()
+    if getattr(lm, "takes_any_mask", False):
+        lm.check_ids(unique)
+        for rows in row_batches(pack(unique, min(ROW_TOKENS, lm.max_tokens))):
+            scores |= score_rows(lm, rows)
+    else:
+        for batch in length_batches(sorted(unique, key=lambda item: (len(item), item))):
+            rows = lm.score_ids([list(item) for item in batch])
+            scores |= zip(batch, (row.double().cpu() for row in rows), strict=True)
+    for item, row in scores.items():
+        if not torch.isfinite(row).all():
+            raise ValueError(
+                f"{lm.name!r} gives the tokens {[lm.token_string(i) for i in item]} a "
+                "log-probability that is not finite, so no comparison is possible. Check its "
+                "weights (half precision overflows on a CPU: load with float32)."
+            )
     return scores
+
+
+class Row:
+    """Sequences that share their beginnings, as one row of tokens: a tree, parents first.
+
+    "The dog sleeps" and "The dog sleep" become The, dog, sleeps, sleep; both last words have
+    "dog" as parent and stand at the same position.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self.positions: list[int] = []
+        self.paths: dict[Ids, list[int]] = {}  # sequence -> places of its tokens in the row
+
+    def add(self, item: Ids, shared: int, before: list[int]) -> None:
+        """Add a sequence whose first `shared` tokens stand at the places `before` has."""
+        path = before[:shared]
+        for position in range(shared, len(item)):
+            self.parents.append(path[-1] if path else 0)
+            path.append(len(self.tokens))
+            self.tokens.append(item[position])
+            self.positions.append(position)
+        self.paths[item] = path
+
+
+def pack(ids: Sequence[Ids], row_tokens: int) -> list[Row]:
+    """Pack sequences in alphabetical order, so that common beginnings meet, in rows.
+
+    A row holds at most `row_tokens` tokens, or one sequence if that is longer.
+    """
+    rows, last = [Row()], ()
+    for item in ids:
+        shared = 0
+        while shared < min(len(item), len(last)) and item[shared] == last[shared]:
+            shared += 1
+        if last and len(rows[-1].tokens) + len(item) - shared > row_tokens:
+            rows.append(Row())
+            shared = 0
+        rows[-1].add(item, shared, rows[-1].paths.get(last, []))
+        last = item
+    return rows
+
+
+def row_batches(rows: Sequence[Row]) -> Iterable[list[Row]]:
+    """Batches of rows of similar length, at most BATCH_TOKENS tokens."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda row: len(row.tokens)):
+        if batch and (len(batch) + 1) * len(row.tokens) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+@torch.no_grad()
+def score_rows(lm: Any, rows: Sequence[Row]) -> dict[Ids, Tensor]:
+    """Score the sequences of packed rows; each token sees the tokens it descends from alone."""
+    width = max(len(row.tokens) for row in rows)
+    tokens, parents, positions = np.zeros((3, len(rows), width), dtype=np.int64)
+    seen = np.zeros((len(rows), width, width), dtype=bool)
+    seen[:, range(width), range(width)] = True  # padding sees itself: an empty row has no softmax
+    for b, row in enumerate(rows):
+        size = len(row.tokens)
+        tokens[b, :size], parents[b, :size] = row.tokens, row.parents
+        positions[b, :size] = row.positions
+        for place in range(1, size):
+            if row.positions[place]:
+                seen[b, place] |= seen[b, row.parents[place]]
+    ids, parent = torch.tensor(tokens), torch.tensor(parents)  # [R, T]
+    dtype = next(lm.model.parameters()).dtype
+    mask = torch.zeros(seen.shape, dtype=dtype)
+    mask.masked_fill_(~torch.tensor(seen), torch.finfo(dtype).min)
+    logits = lm(
+        ids.to(lm.device),
+        mask[:, None].to(lm.device),  # [R, 1, T, T], added to the attention scores
+        position_ids=torch.tensor(positions, device=lm.device),
+    ).logits.cpu()
+    r = torch.arange(len(rows))[:, None]
+    logp = (logits[r, parent, ids] - logits.logsumexp(-1)[r, parent]).double()  # [R, T]
+    return {
+        item: logp[b, path[1:]] for b, row in enumerate(rows) for item, path in row.paths.items()
+    }
 
 
 def length_batches(ids: Sequence[Ids]) -> Iterable[list[Ids]]:

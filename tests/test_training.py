@@ -7,10 +7,19 @@ import json
 import pytest
 import torch
 
-from course_lib.training.data import BOS, EOS, PAD, chunk_batches, corpus, pad
+from course_lib.training.data import (
+    BOS,
+    EOS,
+    NOTHING,
+    ROW,
+    chunk_batches,
+    corpus,
+    packed,
+    packed_batches,
+    padded,
+)
 from course_lib.training.models import new_model
-from course_lib.training.train import Recipe, masked_loss, rate, train, validation_loss
-from course_lib.world import document
+from course_lib.training.train import Recipe, mean_loss, rate, train, validation_loss
 
 TINY = {
     "course-lm": {"n_layer": 1, "n_head": 2, "n_embd": 32},
@@ -32,8 +41,9 @@ def small_corpus(monkeypatch):
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_the_loss_falls(name, small_corpus, tmp_path):
     model = new_model(name, **TINY[name])
-    recipe = Recipe(tokens=12_000, learning_rate=1e-2, batch_tokens=512, warmup=5)
-    batches = [pad(list(corpus(900_000, 0, 30)))]
+    pack = name == "course-lm"
+    recipe = Recipe(tokens=12_000, learning_rate=1e-2, batch_tokens=512, warmup=5, pack=pack)
+    batches = [padded(list(corpus(900_000, 0, 30)))]
     before = validation_loss(model, batches)
     curve = train(model, recipe, tmp_path)
     assert validation_loss(model, batches) < before - 0.7
@@ -75,22 +85,45 @@ def test_learning_rate_rises_stays_and_falls_to_zero():
     assert rate(recipe, 99, 1000) == 0.0
 
 
-def test_batches_hold_whole_documents_and_few_pads():
-    batches = chunk_batches(0, tokens=1024)
-    rows = [row for batch in batches for row in batch.tolist()]
-    assert all(row[0] == BOS and EOS in row for row in rows)
-    assert all(batch.numel() <= 1024 or len(batch) == 1 for batch in batches)
-    padding = sum(row.count(PAD) for row in rows) / sum(map(len, rows))
-    assert padding < 0.05
-    words = len(document("0:0").words)
-    assert any(len(row) - row.count(PAD) == words + 2 for row in rows)
+@pytest.mark.parametrize("pack", [False, True])
+def test_batches_hold_whole_documents_and_few_pads(pack):
+    batches = chunk_batches(0, tokens=1024, pack=pack)
+    ids = [batch.ids for batch in batches]
+    assert all(row[0] == BOS for rows in ids for row in rows.tolist())
+    assert all(rows.numel() <= 1024 or len(rows) == 1 for rows in ids)
+    predicted = sum(int((batch.targets != NOTHING).sum()) for batch in batches)
+    assert predicted == sum(len(row) - 1 for row in corpus(0, 0, 4000))
+    assert predicted > (0.9 if pack else 0.95) * sum(rows.numel() for rows in ids)
+
+
+def test_packed_documents_do_not_see_each_other():
+    """The loss over packed rows is the loss over the documents one by one."""
+    model = new_model("course-lm", **TINY["course-lm"]).double().eval()
+    documents = list(corpus(5, 0, 9))
+    batch = packed([documents[:4], documents[4:]])
+    mask = batch.options["attention_mask"].double()
+    loss, n = mean_loss(model, batch._replace(options=batch.options | {"attention_mask": mask}))
+    alone = [mean_loss(model, padded([document])) for document in documents]
+    assert n == sum(count for _, count in alone)
+    total = sum(one * count for one, count in alone)
+    torch.testing.assert_close(loss, total / n)
+
+
+def test_packed_batches_mix_text_types_and_keep_to_the_row_length():
+    documents = list(corpus(5, 0, 300))
+    batches = list(packed_batches(documents, 3 * ROW))
+    assert all(batch.ids.shape[1] <= max(ROW, max(map(len, documents))) for batch in batches)
+    lengths = [(batch.ids == EOS).sum() for batch in batches]
+    assert sum(lengths) <= len(documents)
+    starts = [int((batch.options["position_ids"] == 0).sum()) for batch in batches]
+    assert min(starts[:-1]) >= 3
 
 
 def test_the_loss_ignores_padding():
     model = new_model("course-lm", **TINY["course-lm"]).eval()
-    row = next(corpus(5, 0, 1))
-    alone, n = masked_loss(model, pad([row]))
-    padded = torch.nn.functional.pad(pad([row]), (0, 7), value=PAD)
-    longer, m = masked_loss(model, padded)
-    assert n == m == len(row) - 1
-    torch.testing.assert_close(alone, longer)
+    short, long = sorted(corpus(5, 0, 2), key=len)
+    alone, n = mean_loss(model, padded([short]))
+    both, m = mean_loss(model, padded([short, long]))
+    other, k = mean_loss(model, padded([long]))
+    assert (n, k, m) == (len(short) - 1, len(long) - 1, len(short) + len(long) - 2)
+    torch.testing.assert_close(both * m, alone * n + other * k)

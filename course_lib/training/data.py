@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 
-from course_lib.world import document
+from course_lib.world import document as generate
 from course_lib.world.tokenizer import SPECIALS, vocabulary
 
 PAD, UNK, BOS, EOS, MASK = range(len(SPECIALS))
 CORPUS_SEED, VALIDATION_SEED = 0, 900_000
-CHUNK = 4000  # documents that are sorted by length together
+CHUNK = 4000  # documents made at a time
+ROW = 160  # tokens of a packed row
+NOTHING = -100  # what cross_entropy ignores
 
 
 class Encoder:
@@ -29,39 +32,76 @@ def corpus(seed: int, first: int, n: int) -> Iterator[list[int]]:
     """The encoded documents `first`, ..., `first + n - 1` of this seed."""
     encode = Encoder()
     for index in range(first, first + n):
-        yield encode(document(f"{seed}:{index}").words)
+        yield encode(generate(f"{seed}:{index}").words)
 
 
-def pad(rows: list[list[int]]) -> torch.Tensor:
-    """Right-padded [B, T] tensor of ids."""
+class Batch(NamedTuple):
+    """Ids [B, T], for each the id to predict or `NOTHING`, and how the model has to read them."""
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+    options: dict[str, torch.Tensor]
+
+
+def padded(rows: list[list[int]]) -> Batch:
+    """One document a row, right-padded."""
     width = max(map(len, rows))
-    return torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+    ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+    targets = ids[:, 1:].masked_fill(ids[:, 1:] == PAD, NOTHING)
+    return Batch(ids[:, :-1], targets, {})
 
 
-def chunk_batches(chunk: int, tokens: int) -> list[torch.Tensor]:
-    """The batches of one chunk of the corpus: documents of like length, <= `tokens` with padding.
+def packed(rows: list[list[list[int]]]) -> Batch:
+    """Several documents a row: positions start anew with each, and none sees another."""
+    width = max(sum(map(len, row)) for row in rows)
+    ids, owner, positions = torch.zeros((3, len(rows), width), dtype=torch.long)
+    for r, row in enumerate(rows):
+        start = 0
+        for number, document in enumerate(row, start=1):
+            span = slice(start, start + len(document))
+            ids[r, span], owner[r, span] = torch.tensor(document), number
+            positions[r, span] = torch.arange(len(document))
+            start += len(document)
+    same = owner[:, :, None] == owner[:, None, :]  # [R, T, T]
+    mask = torch.zeros(same.shape).masked_fill_(~same.tril(), torch.finfo(torch.float32).min)
+    targets = ids[:, 1:].masked_fill((owner[:, 1:] != owner[:, :-1]) | (ids[:, 1:] == PAD), NOTHING)
+    options = {"attention_mask": mask[:, None, :-1, :-1], "position_ids": positions[:, :-1]}
+    return Batch(ids[:, :-1], targets, options)
 
-    Whole documents, never cut or packed together, so no attention mask across documents is needed
-    and positions count from the start of the document, as they do when the model is used.
-    """
-    rows = sorted(corpus(CORPUS_SEED, chunk * CHUNK, CHUNK), key=len)
-    batches, current = [], []
-    for row in rows:
-        if current and (len(current) + 1) * len(row) > tokens:
-            batches.append(pad(current))
-            current = []
-        current.append(row)
-    batches.append(pad(current))
-    random.Random(chunk).shuffle(batches)
-    return batches
+
+def packed_batches(documents: Iterable[list[int]], tokens: int) -> Iterator[Batch]:
+    """Documents in the order they come, in rows of `ROW` tokens; every batch is a fair sample."""
+    rows: list[list[list[int]]] = [[] for _ in range(max(1, tokens // ROW))]
+    for document in documents:
+        room = (row for row in rows if not row or sum(map(len, row)) + len(document) <= ROW)
+        row = next(room, None)
+        if row is None:
+            yield packed(rows)
+            rows = [[] for _ in rows]
+            row = rows[0]
+        row.append(document)
+    yield packed([row for row in rows if row])
 
 
-def validation_batches(n: int = 600, tokens: int = 2048) -> list[torch.Tensor]:
-    """Batches of documents that no training run sees."""
-    rows = sorted(corpus(VALIDATION_SEED, 0, n), key=len)
+def padded_batches(documents: Iterable[list[int]], tokens: int, seed: int = 0) -> Iterator[Batch]:
+    """Documents of like length together, one a row: for models without an attention mask."""
     batches: list[list[list[int]]] = [[]]
-    for row in rows:
-        if batches[-1] and (len(batches[-1]) + 1) * len(row) > tokens:
+    for document in sorted(documents, key=len):
+        if batches[-1] and (len(batches[-1]) + 1) * len(document) > tokens:
             batches.append([])
-        batches[-1].append(row)
-    return [pad(batch) for batch in batches]
+        batches[-1].append(document)
+    random.Random(seed).shuffle(batches)
+    yield from map(padded, batches)
+
+
+def chunk_batches(chunk: int, tokens: int, pack: bool) -> list[Batch]:
+    """The batches of one chunk of the corpus, at most `tokens` tokens each with padding."""
+    documents = corpus(CORPUS_SEED, chunk * CHUNK, CHUNK)
+    if pack:
+        return list(packed_batches(documents, tokens))
+    return list(padded_batches(documents, tokens, seed=chunk))
+
+
+def validation_batches(n: int = 600, tokens: int = 2048) -> list[Batch]:
+    """Batches of documents that no training run sees."""
+    return list(padded_batches(corpus(VALIDATION_SEED, 0, n), tokens))

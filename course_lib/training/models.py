@@ -11,9 +11,9 @@ from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
-    "course-lm": Recipe(tokens=7_500_000, learning_rate=1e-3, batch_tokens=512, warmup=300),
-    "course-lstm": Recipe(tokens=7_500_000, learning_rate=1.5e-3, batch_tokens=512),
-    "course-txl": Recipe(tokens=7_500_000, learning_rate=1e-3, batch_tokens=512),
+    "course-lm": Recipe(5_000_000, learning_rate=1e-3, batch_tokens=512, warmup=300, pack=True),
+    "course-lstm": Recipe(tokens=5_000_000, learning_rate=1.5e-3, batch_tokens=512),
+    "course-txl": Recipe(tokens=5_000_000, learning_rate=1e-3, batch_tokens=512),
 }
 
 

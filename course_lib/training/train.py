@@ -17,12 +17,15 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from course_lib.training.data import PAD, chunk_batches, validation_batches
+from course_lib.training.data import NOTHING, Batch, chunk_batches, validation_batches
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained; `tokens` counts predicted tokens, padding excluded."""
+    """How a model is trained; `tokens` counts predicted tokens, padding excluded.
+
+    `pack` puts documents side by side in a row (`data.packed`) instead of one a row.
+    """
 
     tokens: int
     learning_rate: float = 1e-3
@@ -31,24 +34,24 @@ class Recipe:
     decay: float = 0.35
     weight_decay: float = 0.05
     seed: int = 0
+    pack: bool = False
     checkpoint_seconds: float = 120.0
 
 
-def masked_loss(model: nn.Module, ids: torch.Tensor) -> tuple[torch.Tensor, int]:
+def mean_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, int]:
     """Mean cross-entropy (nats) of each token given the ones before it, and how many they are."""
-    logits = model(input_ids=ids[:, :-1]).logits  # [B, T-1, V]
-    targets = ids[:, 1:]  # [B, T-1]
-    real = targets != PAD
-    return F.cross_entropy(logits[real], targets[real]), int(real.sum())
+    logits = model(input_ids=batch.ids, **batch.options).logits  # [B, T, V]
+    real = batch.targets != NOTHING
+    return F.cross_entropy(logits[real], batch.targets[real]), int(real.sum())
 
 
 @torch.no_grad()
-def validation_loss(model: nn.Module, batches: list[torch.Tensor]) -> float:
+def validation_loss(model: nn.Module, batches: list[Batch]) -> float:
     """Mean cross-entropy in nats per token over held-out documents."""
     model.eval()
     total = count = 0.0
-    for ids in batches:
-        loss, n = masked_loss(model, ids)
+    for batch in batches:
+        loss, n = mean_loss(model, batch)
         total, count = total + loss.item() * n, count + n
     model.train()
     return total / count
@@ -96,13 +99,13 @@ def train(model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> list
     running: list[float] = []
     with tqdm(total=recipe.tokens, initial=state["tokens"], unit="tok", unit_scale=True) as bar:
         while state["tokens"] < recipe.tokens:
-            batches = chunk_batches(state["chunk"], recipe.batch_tokens)
+            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack)
             while state["batch"] < len(batches) and state["tokens"] < recipe.tokens:
                 started = time.monotonic()
                 learning_rate = rate(recipe, state["step"], state["tokens"])
                 for parameters in optimizer.param_groups:
                     parameters["lr"] = learning_rate
-                loss, n = masked_loss(model, batches[state["batch"]])
+                loss, n = mean_loss(model, batches[state["batch"]])
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
