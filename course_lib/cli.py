@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 START = "notebooks/00_start_here.ipynb"
+# Settings of Jupyter that hold in `course lab` only: without the menus and pages that nbgrader
+# adds for instructors. They have them in a plain `jupyter lab`.
+JUPYTER_SETTINGS = Path(__file__).resolve().parent / "jupyter"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="course", description="Interpretability, hands on.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    lab = commands.add_parser("lab", help="look at the machine, then open JupyterLab")
+    lab = commands.add_parser(
+        "lab", help="look at the machine, then open JupyterLab as students see it"
+    )
     lab.add_argument("notebook", nargs="?", default=START, help=f"default: {START}")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead")
     lab.set_defaults(run=run_lab)
@@ -51,13 +56,14 @@ def run_lab(options: argparse.Namespace) -> int:
     from course_lib import doctor
 
     findings = doctor.diagnose()
-    to_repair = [finding for finding in findings if finding.status != doctor.GREEN]
-    print(doctor.render_text(to_repair) or "This machine is ready for the course.", flush=True)
+    to_repair = [f for f in findings if f.status != doctor.GREEN and f.name not in doctor.EXTRAS]
+    print(doctor.Findings(to_repair) or "This machine is ready for the course.", flush=True)
     if not (doctor.COURSE / options.notebook).is_file():
         print(f"There is no notebook {options.notebook} in the course folder.", file=sys.stderr)
         return 2
     headless = options.no_browser or not has_screen(os.environ, sys.stdout.isatty(), sys.platform)
     command = lab_command(options.notebook, doctor.COURSE, headless, is_root())
+    os.environ["JUPYTER_CONFIG_PATH"] = settings_path(os.environ)
     if headless:
         print("JupyterLab prints an address with a token below. Open it in a browser.", flush=True)
     if os.name == "posix":
@@ -78,6 +84,16 @@ def lab_command(notebook: str, root: Path, headless: bool, as_root: bool) -> lis
     if as_root:
         command.append("--allow-root")
     return command
+
+
+def settings_path(environment: Mapping[str, str]) -> str:
+    """JUPYTER_CONFIG_PATH with our settings in front, where they win.
+
+    >>> settings_path({"JUPYTER_CONFIG_PATH": "theirs"}).split(os.pathsep)[1:]
+    ['theirs']
+    """
+    theirs = environment.get("JUPYTER_CONFIG_PATH")
+    return os.pathsep.join(filter(None, [str(JUPYTER_SETTINGS), theirs]))
 
 
 def has_screen(environment: Mapping[str, str], terminal: bool, platform: str) -> bool:
@@ -105,7 +121,7 @@ def run_doctor(options: argparse.Namespace) -> int:
     from course_lib import doctor
 
     findings = doctor.diagnose()
-    print(doctor.render_text(findings))
+    print(findings)
     return int(findings.status == doctor.RED)
 
 
@@ -114,6 +130,7 @@ def run_check(options: argparse.Namespace) -> int:
 
     The exit status is 1 while a check fails, so that scripts can rely on it.
     """
+    from course_lib import progress
     from course_lib.checks import runner
 
     try:
@@ -121,15 +138,18 @@ def run_check(options: argparse.Namespace) -> int:
     except runner.NotebookError as error:
         print(error, file=sys.stderr)
         return 2
+    for result in report.results:
+        progress.record_check(result)
     print(report)
     return int(not report.ok)
 
 
 def run_progress(options: argparse.Namespace) -> int:
-    """Print the progress report."""
+    """Print the progress of each unit, how good the predictions were, and where this is kept."""
     from course_lib import progress
+    from course_lib.calibration import calibration
 
-    print(progress.progress_report())
+    print(progress.progress_report(), calibration(), f"File: {progress.journal()}", sep="\n\n")
     return 0
 
 

@@ -1,65 +1,36 @@
 """Say whether this machine can run the course, and how to repair what cannot.
 
-Everything here is read from the file system and from package metadata: no model is loaded and
-torch is not imported, so that the answer comes at once, also when torch itself is broken.
+Nearly everything here is read from the file system and from package metadata: no model is loaded
+and torch is not imported, so that the answer comes at once, also when torch itself is broken. Two
+parts try something, each for a second at most: a connection to the hub, and a sealed-off process.
 """
 
 from __future__ import annotations
 
-import html
+import math
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-GREEN, AMBER, RED = "ok", "warning", "problem"
-MARKS = {GREEN: "✓", AMBER: "!", RED: "✗"}
-COLOURS = {GREEN: "#1b7837", AMBER: "#b35806", RED: "#b2182b"}
+from course_lib.findings import AMBER, GREEN, RED, Finding, Findings
 
 DISTRIBUTION = "course-lib"
 PYTHONS = ((3, 11), (3, 13))
 GIB = 2**30
+FAST_BLAS = ("openblas", "mkl", "accelerate", "blis", "flexiblas")
+HUB = "https://huggingface.co"
+SYSTEM = Path("/proc/sys")
+CGROUP = Path("/sys/fs/cgroup")
 COURSE = Path(__file__).resolve().parent.parent  # the folder that holds notebooks/ and Makefile
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing the doctor looked at.
-
-    Attributes
-    ----------
-    name : what was looked at.
-    status : "ok", "warning" (the course runs, something may be slow or missing) or "problem".
-    detail : what was found.
-    fix : the exact next step; empty when the status is "ok".
-    """
-
-    name: str
-    status: str
-    detail: str
-    fix: str = ""
-
-
-class Findings(list[Finding]):
-    """A list of findings that prints as lines of text and shows as a table in a notebook."""
-
-    @property
-    def status(self) -> str:
-        """The worst status in the list; "ok" for an empty one."""
-        order = (GREEN, AMBER, RED)
-        return max((finding.status for finding in self), key=order.index, default=GREEN)
-
-    def __str__(self) -> str:
-        return render_text(self)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return render_html(self)
 
 
 def diagnose() -> Findings:
@@ -84,35 +55,6 @@ def diagnose() -> Findings:
             detail = f"could not be checked ({type(error).__name__}: {error})"
             findings.append(Finding(name, RED, detail, "Run `make lab` again; if it stays, ask."))
     return findings
-
-
-def render_text(findings: Iterable[Finding]) -> str:
-    """One line a finding, with the fix below it where there is one."""
-    lines = []
-    for finding in findings:
-        lines.append(f"{MARKS[finding.status]} {finding.name}: {finding.detail}")
-        if finding.fix:
-            lines.append(f"    {finding.status}: {finding.fix}")
-    return "\n".join(lines)
-
-
-def render_html(findings: Iterable[Finding]) -> str:
-    """A table; the status stands there as a word, so that colour is never the only sign."""
-    rows = "".join(
-        f'<tr><td style="color:{COLOURS[f.status]}">{MARKS[f.status]} {f.status}</td>'
-        f'<th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
-        f'<td style="text-align:left">{html.escape(f.detail)}</td>'
-        f'<td style="text-align:left">{html.escape(f.fix)}</td></tr>'
-        for f in findings
-    )
-    head = "".join(
-        f'<th scope="col" style="text-align:left">{t}</th>'
-        for t in ("status", "part", "found", "next step")
-    )
-    return (
-        "<table><caption>What the doctor found on this machine</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    )
 
 
 def check_python() -> Finding:
@@ -168,10 +110,9 @@ def check_memory() -> Finding:
 
 def _container_memory_left(default: int) -> int:
     """Bytes left under the limit of a container (Binder, Docker), which `free` does not show."""
-    folder = Path("/sys/fs/cgroup")
     try:
-        limit = int((folder / "memory.max").read_text())
-        return max(0, limit - int((folder / "memory.current").read_text()))
+        limit = int((CGROUP / "memory.max").read_text())
+        return max(0, limit - int((CGROUP / "memory.current").read_text()))
     except (OSError, ValueError):  # no limit ("max"), or not Linux
         return default
 
@@ -189,15 +130,43 @@ def check_disk() -> Finding:
 def check_threads() -> Finding:
     """Will torch use the processor well? More threads than cores makes it slower."""
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    seen = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = min(seen, _container_cores(seen))
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     detail = f"{cores} cores" + (f", OMP_NUM_THREADS={wanted}" if wanted else "")
-    if wanted.isdigit() and int(wanted) > cores:
-        return Finding("threads", AMBER, detail, f"Set OMP_NUM_THREADS={cores} or unset it.")
+    if (int(wanted) if wanted.isdigit() else seen) > cores:
+        detail += "" if wanted else f" of {seen} may be used, and torch would start {seen} threads"
+        return Finding("threads", AMBER, detail, f"export OMP_NUM_THREADS={cores}")
     if cores < 2:
         fix = "Nothing to repair: the notebooks run, more slowly than the times they announce."
         return Finding("threads", AMBER, detail, fix)
     return Finding("threads", GREEN, detail)
+
+
+def _container_cores(default: int) -> int:
+    """Cores that the limit of a container leaves us, which the processor count does not show."""
+    try:
+        quota, period = map(int, (CGROUP / "cpu.max").read_text().split())
+        return max(1, math.ceil(quota / period))
+    except (OSError, ValueError):  # no limit ("max"), or not Linux
+        return default
+
+
+def check_blas() -> Finding:
+    """Does numpy multiply matrices with a fast library? Without one it is many times slower."""
+    import numpy
+    from threadpoolctl import threadpool_info
+
+    built = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    # conda builds numpy against a stand-in: what was loaded in its place tells.
+    loaded = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    names = [f"{p['internal_api']} {p['version']}, {p['num_threads']} threads" for p in loaded]
+    detail = "; ".join(names) or f"{built['name']} {built['version']}"
+    if any(fast in f"{built['name']} {detail}".lower() for fast in FAST_BLAS):
+        return Finding("BLAS", GREEN, detail)
+    pip = ".venv/bin/python -m pip install --force-reinstall --no-deps --only-binary numpy"
+    fix = f"{pip} numpy=={metadata.version('numpy')}"
+    return Finding("BLAS", AMBER, f"{detail}: none of {', '.join(FAST_BLAS)}", fix)
 
 
 def check_models() -> Finding:
@@ -237,6 +206,9 @@ def check_writing() -> Finding:
     if problem := _write_problem(progress.home()):
         fix = "Set the variable COURSE_HOME to a folder you can write to, and start again."
         return Finding("saving", AMBER, f"progress cannot be saved ({problem})", fix)
+    if progress.journal().exists() and not os.access(progress.journal(), os.R_OK | os.W_OK):
+        fix = f"Make {progress.journal().name} in the folder of your progress your own: chmod u+rw"
+        return Finding("saving", AMBER, "the progress file is locked", fix)
     return Finding("saving", GREEN, "notebooks and progress can be saved")
 
 
@@ -251,13 +223,102 @@ def _write_problem(folder: Path) -> str:
         return error.strerror or str(error)
 
 
+def check_hub() -> Finding:
+    """Can other models be fetched? The course itself needs no network."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}:
+            return Finding("model hub", GREEN, f"switched off ({name}); the course needs none")
+    hub = os.environ.get("HF_ENDPOINT") or HUB
+    if problem := _connection_problem(getproxies().get("https") or hub):
+        fix = "Nothing to repair for the course. For other models, connect to a network; behind a "
+        fix += "proxy set HTTPS_PROXY, or load a folder: load_model('path/to/folder')."
+        return Finding("model hub", AMBER, f"{urlsplit(hub).hostname}: {problem}", fix)
+    return Finding("model hub", GREEN, f"{urlsplit(hub).hostname} answers")
+
+
+def _connection_problem(address: str, seconds: float = 1) -> str:
+    """Why no connection to the host in `address` can be opened; "" if it can."""
+    problem = ["no answer within a second"]
+
+    def connect() -> None:
+        try:
+            parts = urlsplit(address if "://" in address else f"//{address}")
+            port = parts.port or (80 if parts.scheme == "http" else 443)
+            socket.create_connection((parts.hostname, port), timeout=seconds).close()
+            problem[0] = ""
+        except (OSError, ValueError) as error:
+            problem[0] = getattr(error, "strerror", None) or str(error)
+
+    # Looking up a name knows no time limit, so we wait for a thread and not for the name.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return problem[0]
+
+
+def check_grading() -> Finding:
+    """For instructors: can submissions run sealed off from this machine?"""
+    tried = {
+        "bwrap": "--unshare-all --die-with-parent --ro-bind / / --proc /proc --dev /dev true",
+        "docker": "ps",
+        "podman": "ps",
+    }
+    problems = {tool: _trial(tool, arguments) for tool, arguments in tried.items()}
+    detail = "; ".join(f"{tool} {problem or 'works'}" for tool, problem in problems.items())
+    if "" in problems.values():
+        return Finding("grading", GREEN, detail)
+    detail += ". Students do not need this"
+    if shutil.which("bwrap"):
+        return Finding("grading", AMBER, detail, _how_to_allow_bwrap())
+    fix = "Install Docker Desktop or podman and start it."
+    if sys.platform.startswith("linux"):
+        fix = "sudo apt install bubblewrap (Debian, Ubuntu) or sudo dnf install bubblewrap"
+    return Finding("grading", AMBER, detail, fix)
+
+
+def _trial(tool: str, arguments: str) -> str:
+    """Why `tool` does not work here; "" if it does."""
+    if not (path := shutil.which(tool)):
+        return "is not installed"
+    try:
+        run = subprocess.run(
+            [path, *arguments.split()], capture_output=True, timeout=1, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "does not answer"
+    last = (run.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+    last = last.replace(os.path.expanduser("~"), "~")
+    return f"fails ({last})" if run.returncode else ""
+
+
+def _how_to_allow_bwrap() -> str:
+    """The command that lets bubblewrap make namespaces, by what forbids it."""
+    path = shutil.which("bwrap")
+    profile = "abi <abi/4.0>,\\ninclude <tunables/global>\\n"
+    profile += f"profile bwrap {path} flags=(unconfined) {{\\n  userns,\\n}}\\n"
+    causes = {
+        ("kernel/apparmor_restrict_unprivileged_userns", "1"): f"printf '{profile}' | "
+        "sudo tee /etc/apparmor.d/bwrap && sudo systemctl reload apparmor",
+        ("kernel/unprivileged_userns_clone", "0"): "sudo sysctl kernel.unprivileged_userns_clone=1",
+        ("user/max_user_namespaces", "0"): "sudo sysctl user.max_user_namespaces=15000",
+    }
+    for (name, bad), fix in causes.items():
+        if (SYSTEM / name).is_file() and (SYSTEM / name).read_text().strip() == bad:
+            return fix
+    return "Inside a container start that one with --privileged, or grade outside of it."
+
+
+EXTRAS = ("model hub", "grading")  # no lesson needs them; `course lab` does not speak of them
 CHECKS: dict[str, Callable[[], Finding]] = {
     "Python": check_python,
     "packages": check_packages,
     "memory": check_memory,
     "disk": check_disk,
     "threads": check_threads,
+    "BLAS": check_blas,
     "bundled models": check_models,
     "widgets": check_widgets,
     "saving": check_writing,
+    "model hub": check_hub,
+    "grading": check_grading,
 }

@@ -1,5 +1,6 @@
 """The `course` command."""
 
+import json
 import os
 import re
 import signal
@@ -7,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
-from course_lib import cli, doctor
+from course_lib import cli, doctor, progress
 from course_lib.checks import runner
+from course_lib.checks.results import CheckResult, PartResult
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,9 +83,13 @@ def test_lab_without_a_screen_prints_an_address_that_answers(tmp_path):
     try:
         address = wait_for_address(log, lab)
         assert "/lab/tree/notebooks/00_start_here.ipynb?token=" in address
-        from urllib.request import urlopen
-
-        assert urlopen(address, timeout=30).status == 200
+        with urlopen(address, timeout=60) as page:
+            assert page.status == 200
+            settings = page.read().decode()
+        # Students see none of the menus and pages that nbgrader adds for instructors.
+        assert '"disabledExtensions": ["@jupyter/nbgrader"]' in settings
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(address.replace("/lab/tree/notebooks/00_start_here.ipynb", "/formgrader"))
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)
@@ -110,12 +118,15 @@ def test_check_of_a_missing_file_says_so(capsys):
 
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_check_prints_the_report_and_its_status_says_whether_all_is_well(
-    monkeypatch, capsys, ok, code
+def test_check_prints_and_records_the_report_and_its_status_says_whether_all_is_well(
+    monkeypatch, capsys, tmp_path, ok, code
 ):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+
     class Report:
         def __init__(self):
             self.ok = ok
+            self.results = (CheckResult("01.3", "accuracy", "ok", (PartResult("part", 3, 7),)),)
 
         def __str__(self):
             return "3 of 7 points"
@@ -123,11 +134,37 @@ def test_check_prints_the_report_and_its_status_says_whether_all_is_well(
     monkeypatch.setattr(runner, "check_notebook", lambda path: Report())
     assert cli.main(["check", "exercises/any.ipynb"]) == code
     assert "3 of 7 points" in capsys.readouterr().out
+    assert [event["earned"] for event in progress.events("check")] == [3]
 
 
-def test_progress_prints_a_report(capsys):
+def test_progress_prints_units_calibration_and_where_the_file_is(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
     assert cli.main(["progress"]) == 0
-    assert capsys.readouterr().out.strip()
+    out = capsys.readouterr().out
+    assert (
+        re.search(r"01 Behaviour +0 of 7", out) and "Predictions with an outcome so far: 0" in out
+    )
+    assert f"File: {progress.journal()}" in out
+
+
+@pytest.mark.parametrize(("name", "shown"), [("grading", False), ("memory", True)])
+def test_lab_speaks_of_what_lessons_need_only(monkeypatch, capsys, name, shown):
+    finding = doctor.Finding(name, "warning", "as found", "next step")
+    monkeypatch.setattr(doctor, "diagnose", lambda: doctor.Findings([finding]))
+    monkeypatch.setattr(os, "execv", lambda *command: pytest.fail("JupyterLab was started"))
+    cli.main(["lab", "notebooks/none.ipynb"])
+    out = capsys.readouterr().out
+    assert ("next step" in out) is shown and ("ready for the course" in out) is not shown
+
+
+def test_settings_of_lab_name_every_extension_of_nbgrader():
+    """What an installed nbgrader switches on, our settings switch off, and nothing else."""
+    etc = Path(sys.prefix) / "etc" / "jupyter"
+    theirs = json.loads((etc / "jupyter_server_config.d" / "nbgrader.json").read_text())
+    ours = cli.JUPYTER_SETTINGS / "jupyter_server_config.d" / "nbgrader.json"
+    switched = json.loads(ours.read_text())["ServerApp"]["jpserver_extensions"]
+    assert set(switched) == set(theirs["ServerApp"]["jpserver_extensions"])
+    assert not any(switched.values())
 
 
 def test_help_is_quick_because_torch_stays_out():

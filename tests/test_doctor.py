@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -86,12 +88,61 @@ def test_disk(monkeypatch, gib, status):
     assert doctor.check_disk().status == status
 
 
-def test_more_threads_than_cores_is_a_warning(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    assert doctor.check_threads().fix == "Set OMP_NUM_THREADS=2 or unset it."
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert doctor.check_threads().status == GREEN
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """Give the machine a number of cores and a container limit."""
+
+    def fake(cores: int, limit: str | None, wanted: str | None):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+        monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+        if limit is not None:
+            (tmp_path / "cpu.max").write_text(limit)
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if wanted is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+
+    return fake
+
+
+@pytest.mark.parametrize(
+    ("cores", "limit", "wanted", "status", "fix"),
+    [
+        (2, None, "64", AMBER, "export OMP_NUM_THREADS=2"),
+        (2, None, "2", GREEN, ""),
+        (64, "max 100000", None, GREEN, ""),
+        (64, "150000 100000", None, AMBER, "export OMP_NUM_THREADS=2"),
+        (64, "150000 100000", "2", GREEN, ""),
+        (64, "not a limit", None, GREEN, ""),
+        (1, None, None, AMBER, "Nothing to repair"),
+    ],
+)
+def test_more_threads_than_cores_is_a_warning(processor, cores, limit, wanted, status, fix):
+    processor(cores, limit, wanted)
+    found = doctor.check_threads()
+    assert found.status == status and found.fix.startswith(fix) and bool(fix) == bool(found.fix)
+
+
+@pytest.mark.parametrize(
+    ("built", "loaded", "status"),
+    [
+        ("scipy-openblas", [], GREEN),
+        ("accelerate", [], GREEN),
+        ("blas", ["mkl"], GREEN),  # conda: numpy is built against a stand-in
+        ("blas", [], AMBER),
+        ("netlib", ["unknown"], AMBER),
+    ],
+)
+def test_blas(monkeypatch, built, loaded, status):
+    config = {"Build Dependencies": {"blas": {"name": built, "version": "3.9"}}}
+    pools = [
+        {"user_api": "blas", "internal_api": name, "version": "1", "num_threads": 2}
+        for name in loaded
+    ]
+    monkeypatch.setattr("numpy.show_config", lambda mode: config)
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [*pools, {"user_api": "openmp"}])
+    found = doctor.check_blas()
+    assert found.status == status
+    assert status == GREEN or re.search(r"pip install .* numpy==\d", found.fix)
 
 
 def test_a_damaged_model_is_named(monkeypatch):
@@ -123,6 +174,147 @@ def test_folders_that_cannot_be_written(monkeypatch):
         assert doctor.check_writing().status == status
     monkeypatch.undo()
     assert doctor._write_problem(Path("/proc/no-such-folder")) != ""
+
+
+def test_a_progress_file_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path))
+    progress.record("note")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != progress.journal())
+    found = doctor.check_writing()
+    assert found.status == AMBER and "chmod" in found.fix
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_a_hub_that_is_switched_off_is_left_alone(monkeypatch, name):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(doctor, "_connection_problem", lambda address: pytest.fail("it was called"))
+    assert doctor.check_hub() == Finding(
+        "model hub", GREEN, f"switched off ({name}); the course needs none"
+    )
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub on this machine that only listens; its address."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(doctor, "getproxies", dict)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield os.environ["HF_ENDPOINT"]
+
+
+def test_a_hub_that_answers(hub):
+    assert doctor.check_hub() == Finding("model hub", GREEN, "127.0.0.1 answers")
+
+
+def test_a_hub_behind_a_proxy_is_reached_through_it(hub, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(doctor, "getproxies", lambda: {"https": hub.removeprefix("http://")})
+    assert doctor.check_hub().status == GREEN
+
+
+def test_a_hub_that_cannot_be_reached_is_a_warning(hub, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # closed again when we ask
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    found = doctor.check_hub()
+    assert found.status == AMBER and "refused" in found.detail
+    assert "Nothing to repair for the course" in found.fix
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:no-port")
+    assert doctor.check_hub().status == AMBER
+
+
+def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_doctor_up(monkeypatch):
+    found = threading.Event()
+
+    def slow(*arguments, **settings):
+        found.wait(10)
+        raise OSError("too late")
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    started = time.perf_counter()
+    assert "no answer" in doctor._connection_problem("https://hub.invalid", seconds=0.1)
+    assert time.perf_counter() - started < 5
+    found.set()
+
+
+@pytest.fixture
+def tools(monkeypatch, tmp_path):
+    """Programs that do nothing but print and end with a status: tools(bwrap="exit 0")."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "SYSTEM", tmp_path / "sys")
+
+    def make(**scripts: str):
+        for name, script in scripts.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        return tmp_path
+
+    return make
+
+
+NO_MAP = "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1"
+posix = pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("scripts", "platform", "status", "detail", "fix"),
+    [
+        ({}, "linux", AMBER, "bwrap is not installed; docker is not", "apt install bubblewrap"),
+        ({}, "darwin", AMBER, "Students do not need this", "podman"),
+        ({"bwrap": "exit 0"}, "linux", GREEN, "bwrap works", ""),
+        ({"bwrap": NO_MAP}, "linux", AMBER, "uid map: Permission denied", "--privileged"),
+        ({"bwrap": NO_MAP, "docker": "exit 0"}, "linux", GREEN, "docker works", ""),
+        ({"podman": "exit 0"}, "darwin", GREEN, "podman works", ""),
+        ({"docker": "exec /bin/sleep 5"}, "linux", AMBER, "docker does not answer", "bubblewrap"),
+        ({"docker": "exit 1"}, "linux", AMBER, "docker fails (no message)", "bubblewrap"),
+    ],
+)
+def test_grading_back_ends(tools, monkeypatch, scripts, platform, status, detail, fix):
+    tools(**scripts)
+    monkeypatch.setattr(sys, "platform", platform)
+    found = doctor.check_grading()
+    assert found.status == status and detail in found.detail and fix in found.fix
+
+
+@posix
+@pytest.mark.parametrize(
+    ("setting", "value", "fix"),
+    [
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "sudo tee /etc/apparmor.d/bwrap"),
+        ("kernel/unprivileged_userns_clone", "0", "sudo sysctl kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=15000"),
+        ("kernel/unprivileged_userns_clone", "1", "--privileged"),
+    ],
+)
+def test_what_forbids_bubblewrap_decides_on_the_fix(tools, setting, value, fix):
+    folder = tools(bwrap=NO_MAP)
+    (folder / "sys" / setting).parent.mkdir(parents=True)
+    (folder / "sys" / setting).write_text(f"{value}\n")
+    assert fix in doctor.check_grading().fix
+
+
+@posix
+def test_the_profile_for_apparmor_is_what_the_shell_writes(tools, monkeypatch):
+    folder = tools(bwrap=NO_MAP)
+    setting = folder / "sys" / "kernel" / "apparmor_restrict_unprivileged_userns"
+    setting.parent.mkdir(parents=True)
+    setting.write_text("1\n")
+    command = doctor.check_grading().fix.split(" | ")[0]
+    written = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True).stdout
+    assert written == (
+        "abi <abi/4.0>,\ninclude <tunables/global>\n"
+        f"profile bwrap {folder}/bwrap flags=(unconfined) {{\n  userns,\n}}\n"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_bubblewrap_itself_is_tried():
+    assert "bwrap works" in doctor.check_grading().detail or doctor.check_grading().fix
 
 
 EXAMPLE = Findings(

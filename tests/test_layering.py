@@ -22,9 +22,9 @@ LAYERS = [
     {"behaviour", "formulas", "suites", "scoring", "regions"}
     | {"attribution", "probing", "concepts", "tasks", "patching", "circuits", "lens", "sae"},
     {"display", "plots"},
-    {"widgets", "checks", "progress"},
+    {"widgets", "checks", "progress", "calibration"},
     {"training", "exercises", "grading"},
-    {"doctor", "cli"},
+    {"findings", "doctor", "cli"},
 ]
 TECHNIQUES = LAYERS[3]
 # A technique that fills several files; together they are one.

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import random
 import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from course_lib import progress
@@ -51,48 +60,163 @@ def test_ranking_is_shown_in_order_and_escaped():
     assert "a&lt;b &gt; c" in page
 
 
-def test_damaged_line_is_set_aside_and_the_rest_is_read():
-    progress.record("minutes", minutes=5)
+def test_damaged_line_is_set_aside_once_and_the_rest_is_read():
+    progress.record("note", number=5)
     with open(progress.journal(), "ab") as file:
-        file.write(b'{"event": "minutes", "time": 1, "minu')  # a kernel killed while writing
-    progress.record("minutes", minutes=7)
-    with pytest.warns(progress.ProgressWarning, match="1 damaged"):
-        assert [e["minutes"] for e in progress.events()] == [5, 7]
-    kept = progress.home() / "progress-damaged.txt"
-    with pytest.warns(progress.ProgressWarning):
-        progress.events()
-    assert kept.read_text() == '{"event": "minutes", "time": 1, "minu\n'
+        file.write(b'{"event": "note", "time": 1, "numb')  # a kernel killed while writing
+    progress.record("note", number=7)
+    before = progress.journal().read_bytes()
+    with pytest.warns(progress.ProgressWarning, match="1 damaged.*progress-damaged.txt"):
+        assert [e["number"] for e in progress.events()] == [5, 7]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [e["number"] for e in progress.events()] == [5, 7]
+    assert progress.damaged_file().read_text() == '{"event": "note", "time": 1, "numb\n'
+    assert progress.journal().read_bytes() == before
+    assert "progress-damaged.txt" in str(progress.progress_report())
 
 
-@pytest.mark.parametrize("line", [b"[1, 2]", b"3", b'"text"', b"\xff\xfe", b'{"event": "x"}'])
+def test_damage_is_named_also_where_no_copy_can_be_made():
+    progress.record("note", number=5)
+    progress.damaged_file().mkdir()
+    with open(progress.journal(), "ab") as file:
+        file.write(b"{")
+    with pytest.warns(progress.ProgressWarning, match="no copy could be made"):
+        assert len(progress.events()) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1, 2]",
+        b"3",
+        b'"text"',
+        b"\xff\xfe\xe4",
+        b"[" * 100_000,
+        b'{"event": "x"}',
+        b'{"event": "x", "time": "yesterday"}',
+        b'{"event": ["x"], "time": 1}',
+        b'{"event": "x", "time": 1' + b"0" * 400 + b"}",
+        b'{"event": "check", "time": 1, "id": "01.1", "earned": "all", "points": 7}',
+        b'{"event": "ticket", "time": 1, "id": "01"}',
+        b'{"event": "pr\xe4diction", "time": 1, "id": "01", "value": 1}',
+    ],
+    ids=lambda line: str(line[:40]),
+)
 def test_lines_that_are_no_events_do_not_stop_reading(line):
-    progress.record("minutes", minutes=1)
+    progress.record("note", number=1)
     with open(progress.journal(), "ab") as file:
         file.write(line + b"\n")
     with pytest.warns(progress.ProgressWarning):
         assert len(progress.events()) == 1
+    assert progress.progress_report().rows
 
 
-def _write(worker: int) -> None:
-    for number in range(200):
-        progress.record("minutes", id=f"{worker}-{number}", minutes=1, filler="x" * 500)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "latin-1"])
+def test_a_file_that_an_editor_stored_in_another_encoding_is_read(encoding):
+    progress.record("note", text="größer als 1")
+    text = progress.journal().read_text("ascii").replace("\n", "\r\n")
+    progress.journal().write_bytes(text.encode(encoding))
+    progress.record("note", text="after")
+    assert [e["text"] for e in progress.events()] == ["größer als 1", "after"]
+
+
+def test_a_file_filled_up_with_zeros_by_a_crash_is_read():
+    progress.record("note", number=1)
+    with open(progress.journal(), "ab") as file:
+        file.write(bytes(5000))
+    progress.record("note", number=2)
+    assert [e["number"] for e in progress.events()] == [1, 2]
+
+
+WRITER = """
+from course_lib import progress
+import sys
+for number in range(200):
+    progress.record("note", id=f"{sys.argv[1]}-{number}", filler="x" * 500)
+"""
 
 
 def test_two_notebooks_can_write_at_once():
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_write, args=(n,)) for n in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert len({event["id"] for event in progress.events()}) == 600
+    """Two processes that know nothing of each other, as two kernels."""
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name]) for name in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert len({event["id"] for event in progress.events()}) == 400
+
+
+def _write_until_killed(first: int, acknowledge: int) -> None:
+    for number in range(first, first + 40):
+        if progress.record("note", id=str(number), filler="x" * 100_000):
+            os.write(acknowledge, f"{number}\n".encode())
+    time.sleep(60)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_kernel_killed_while_writing_loses_nothing_already_recorded():
+    """Fifty kernels die at a random moment of writing; what `record` confirmed must be there."""
+    context, pause = multiprocessing.get_context("fork"), random.Random(0)
+    confirmed = set()
+    for turn in range(50):
+        reading, writing = os.pipe()
+        kernel = context.Process(target=_write_until_killed, args=(100 * turn, writing))
+        kernel.start()
+        os.close(writing)
+        received = os.read(reading, 10_000)  # it is in the middle of its work now
+        time.sleep(pause.uniform(0, 0.003))
+        os.kill(kernel.pid, signal.SIGKILL)
+        kernel.join()
+        while more := os.read(reading, 10_000):
+            received += more
+        os.close(reading)
+        confirmed |= set(received.decode().split("\n")[:-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the torn lines, if any
+        found = [event["id"] for event in progress.events()]
+    assert len(confirmed) >= 50 and confirmed <= set(found)
+    assert len(found) == len(set(found)) <= len(confirmed) + 50
 
 
 def test_a_home_that_cannot_be_written_warns_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "file"))
     with pytest.warns(progress.ProgressWarning, match="COURSE_HOME"):
-        progress.record_prediction("p", 1)
+        assert not progress.record_prediction("p", 1)
+    with pytest.warns(progress.ProgressWarning, match="cannot be read"):
+        assert progress.prediction("p") is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_warns_and_goes_on():
+    progress.home().mkdir(parents=True)
+    progress.journal().symlink_to("/dev/full")
+    with pytest.warns(progress.ProgressWarning, match="No space left"):
+        assert not progress.record_prediction("p", 1)
+
+
+def test_a_disk_that_fills_up_within_a_line_does_not_confirm_it(monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
+    with pytest.warns(progress.ProgressWarning, match="No space left"):
+        assert not progress.record_prediction("p", 1)
+
+
+def test_a_hundred_thousand_events_are_read_in_less_than_a_second():
+    progress.record("check", id="01.3", earned=3, points=7, status="wrong")
+    line = progress.journal().read_bytes()
+    progress.journal().write_bytes(line * 100_000)
+    started = time.process_time()
+    assert len(progress.events()) == 100_000
+    assert time.process_time() - started < 1
+
+
+def test_arrays_and_tensors_are_stored_as_numbers():
+    progress.record("note", number=np.float32(0.5), several=np.arange(2))
+    assert progress.events()[0] | {"number": 0.5, "several": [0, 1]} == progress.events()[0]
+
+
+def test_only_the_student_reads_the_file():
+    progress.record("note")
+    assert os.name == "nt" or progress.journal().stat().st_mode & 0o077 == 0
 
 
 def test_default_home_is_in_the_users_folder(monkeypatch, tmp_path):
@@ -100,6 +224,15 @@ def test_default_home_is_in_the_users_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert progress.home() == tmp_path / ".course"
+
+
+def test_without_a_home_folder_the_course_folder_is_used(monkeypatch):
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("COURSE_HOME")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert progress.home() == Path(progress.__file__).resolve().parents[1] / ".course"
 
 
 @pytest.mark.parametrize(
@@ -110,16 +243,37 @@ def test_form_stores_what_was_entered(kind, choices, answer):
     form = progress.predict("f", "Which?", choices=choices, kind=kind)
     _, *fields, button, status = form.box.children
     if kind != "number":
+        sure = fields.pop()
+        assert sure.description == "how sure?"
+        sure.value = 80
         button.click()
         assert "answer first" in status.value and progress.prediction("f") is None
     for field, value in zip(fields, answer if kind == "ranking" else [answer], strict=True):
         field.value = value
     button.click()
     assert progress.prediction("f") == answer and "Stored" in status.value
+    (entry,) = progress.events("prediction")
+    assert entry["choices"] == choices
+    assert entry["confidence"] == (None if kind == "number" else 80)
+
+
+def test_form_says_so_when_nothing_was_stored(monkeypatch):
+    monkeypatch.setattr(progress, "record", lambda *arguments, **fields: False)
+    _, field, button, status = progress.predict("f", "How much?").box.children
+    button.click()
+    assert status.value.startswith("Not stored") and "course doctor" in status.value
+    _, radio, feedback = progress.exit_ticket("01", TICKET).box.children[0].children
+    radio.value = 0
+    assert "Right." in feedback.value and "Not stored" in feedback.value
+
+
+def test_a_confidence_is_a_percentage():
+    with pytest.raises(ValueError, match="between 0 and 100"):
+        progress.record_prediction("p", "a", confidence=101)
 
 
 def test_a_ranking_uses_each_option_once():
-    *_, first, second, button, status = progress.predict(
+    *_, first, second, _, button, status = progress.predict(
         "f", "?", ["a", "b"], "ranking"
     ).box.children
     first.value = second.value = "a"
@@ -189,17 +343,96 @@ def test_exit_ticket_needs_one_right_option_and_explanations():
             progress.exit_ticket("01", questions)
 
 
-def test_report_counts_the_last_check_and_the_last_answer():
+def units() -> dict[str, dict]:
+    return {row["unit"]: row for row in progress.unit_summary()}
+
+
+def test_report_counts_the_last_check_and_the_first_answer():
+    from course_lib.checks import check, exercises
+
+    check("01.1", exercises)  # wrong
+    for id, earned in (("01.3", 0), ("01.3", 7), ("01.9", 5)):  # there is no 01.9
+        progress.record("check", id=id, earned=earned, points=7, status="ok")
+    progress.record("check", id="01.2", earned=0, points=7, status="not attempted")
+    progress.record_prediction("01-order", ["a"])
+    progress.record_prediction("00-keys", 3)
+    for question, right in ((1, False), (1, True), (2, True)):
+        progress.record("ticket", id="01", question=question, answer="x", right=right)
+    assert list(units()) == list(progress.UNITS)
+    unit = units()["01"]
+    assert (unit["attempted"], unit["passed"], unit["earned"]) == (2, 1, 7)
+    assert unit["exercises"] == len(exercises("01"))
+    assert unit["points"] == sum(e.visible_points for e in exercises("01").values())
+    assert (unit["predictions"], unit["answers"], unit["right"]) == (1, 2, 1)
+    report = progress.progress_report()
+    assert re.search(r"01 Behaviour +2 of 7 +1 of 7 +7 of \d+ +1 +1 of 2 right +0\n", str(report))
+    assert '<th scope="row">all</th>' in report._repr_html_()
+
+
+def test_a_check_is_recorded_with_its_status():
     from course_lib.checks import check
 
-    check("01.3", len)
+    def next_token_logprobs(logits, ids):
+        raise NotImplementedError
+
+    check("01.1", next_token_logprobs)
+    assert progress.events("check")[0]["status"] == "not attempted"
+    assert units()["01"]["attempted"] == 0
+
+
+def test_progress_does_not_depend_on_the_process_or_the_name_of_the_notebook(tmp_path):
+    """A kernel restarts, the notebook is renamed and moved: the ids stay, and so do the rows."""
+    source = "from course_lib import progress; progress.record_prediction('01-margin', 1)"
+    source += "; progress.record('check', id='01.3', earned=7, points=7, status='ok')"
+    for name in ("01_behaviour.py", "my copy (2).py"):
+        (tmp_path / name).write_text(source)
+        subprocess.run([sys.executable, name], cwd=tmp_path, check=True, env=with_course())
+    assert (units()["01"]["passed"], units()["01"]["predictions"]) == (1, 1)
+
+
+def with_course() -> dict[str, str]:
+    root = str(Path(progress.__file__).resolve().parents[1])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": paths}
+
+
+def at(*times: float, unit: str = "01") -> list[dict]:
+    return [{"time": float(time), "id": f"{unit}.1"} for time in times]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([], {}),
+        (at(0), {}),
+        (at(0, 300, 900), {"01": 15.0}),
+        (at(0, 60, 60 + 601, 60 + 661), {"01": 2.0}),  # a break of more than ten minutes
+        (at(1000, 1060, 0, 60), {"01": 2.0}),  # the clock was set back
+        (at(0, 60) + at(120, unit="02") + at(180), {"01": 2.0, "02": 1.0}),  # two at once
+        (at(0, float("nan"), 60), {}),
+        ([{"time": 0, "id": ""}, {"time": 60, "id": "demo"}], {"other": 1.0}),
+    ],
+)
+def test_minutes_follow_from_the_times_of_the_events(entries, expected):
+    assert progress.minutes(entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("id", "unit"), [("01.3", "01"), ("00-keys", "00"), ("07", "07"), ("123", "other")]
+)
+def test_unit_of_an_id(id, unit):
+    assert progress.unit_of(id) == unit
+
+
+def test_units_are_those_of_the_map_in_the_first_notebook():
+    root = Path(progress.__file__).resolve().parents[1]
+    notebook = json.loads((root / "notebooks" / "00_start_here.ipynb").read_text("utf-8"))
+    text = "".join("".join(cell["source"]) for cell in notebook["cells"])
+    named = dict(re.findall(r"^\| (0\d) ([^|]+?) \|", text, re.MULTILINE))
+    assert named == {unit: name for unit, name in progress.UNITS.items() if unit != "00"}
+
+
+def test_an_old_file_with_minutes_noted_by_hand_is_still_read():
+    progress.record("minutes", minutes=12)
     progress.record("check", id="01.3", earned=7, points=7)
-    progress.record_prediction("p", 1)
-    for right in (False, True):
-        progress.record("ticket", id="01", question=1, answer="x", right=right)
-    progress.record("minutes", minutes=12.4)
-    report = progress.progress_report()
-    assert "01.3: 7 of 7 visible points" in report
-    assert "predictions stored: 1" in report
-    assert re.search(r"answers: 1, of which 1 right", report) and "minutes noted: 12" in report
-    assert json.loads(progress.journal().read_text().split("\n")[1])["event"] == "check"
+    assert units()["01"]["passed"] == 1 and "other" in units()

@@ -29,6 +29,7 @@ COMES_WITH = {
     "jupyter_core": "jupyterlab",
     "traitlets": "jupyterlab",
     "httpx": "transformers",
+    "threadpoolctl": "scikit-learn",
     "PIL": "matplotlib",
 }
 

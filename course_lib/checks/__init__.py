@@ -53,12 +53,12 @@ def check(exercise_id: str, function: Callable[..., Any], seed: int = 0) -> Chec
     ValueError : there is no exercise with this id
     """
     from course_lib.checks.calling import run_checks
-    from course_lib.progress import record
+    from course_lib.progress import record_check
 
     unit = str(exercise_id).split(".")[0]
     known = exercises(unit)
     if exercise_id not in known:
         raise ValueError(f"There is no exercise {exercise_id!r}. Unit {unit}: {', '.join(known)}.")
     result = run_checks(known[exercise_id], function, seed)
-    record("check", id=exercise_id, earned=result.earned, points=result.points)
+    record_check(result)
     return result

@@ -11,11 +11,15 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-from course_lib.progress import exit_ticket, predict, reveal
+from course_lib.progress import CONFIDENCES, exit_ticket, predict, reveal
 
 __all__ = ["Form", "exit_ticket", "predict", "prediction_form", "reveal", "ticket_form"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+STORED = "Stored on this computer. Now run the next cell."
+NOT_STORED = (
+    "Not stored: the progress file cannot be written. `course doctor` says how to repair it."
+)
 
 
 class Form:
@@ -51,9 +55,12 @@ def prediction_form(
     choices: list[str],
     kind: str,
     unit: str | None,
-    save: Callable[[str, Any], None],
+    save: Callable[..., bool],
 ) -> Form:
-    """The form behind :func:`course_lib.progress.predict`; ``save(id, value)`` stores it."""
+    """The form behind :func:`course_lib.progress.predict`.
+
+    ``save(id, value, confidence, choices)`` stores it and says whether that worked.
+    """
     example = {"number": "0.5", "choice": repr((choices or [""])[0]), "ranking": repr(choices)}
     how = f"record_prediction({id!r}, {example[kind]})"
     asks = {"number": f"a number{f' in {unit}' if unit else ''}", "choice": "one of"}
@@ -83,6 +90,10 @@ def _prediction_box(id, question, choices, kind, unit, save) -> Any:
             widgets.Dropdown(options=choices, value=None, description=f"place {n}")
             for n in range(1, len(choices) + 1)
         ]
+    sure = widgets.Dropdown(
+        options=[("no answer", None), *((f"{percent} %", percent) for percent in CONFIDENCES)],
+        description="how sure?",
+    )
     button = widgets.Button(description="Store my prediction", layout=wide)
     status = widgets.Label()
 
@@ -91,12 +102,13 @@ def _prediction_box(id, question, choices, kind, unit, save) -> Any:
         if None in values or (kind == "ranking" and len(set(values)) < len(values)):
             status.value = "Please answer first; in a ranking use each option once."
             return
-        save(id, values if kind == "ranking" else values[0])
-        status.value = "Stored on this computer. Now run the next cell."
+        stored = save(id, values if kind == "ranking" else values[0], sure.value, choices or None)
+        status.value = STORED if stored else NOT_STORED
 
     button.on_click(store)
     title = widgets.HTML(f"<strong>Predict:</strong> {html.escape(question)}")
-    return widgets.VBox([title, *fields, button, status])
+    asked = [] if kind == "number" else [sure]  # a number is not right or wrong, but nearer or not
+    return widgets.VBox([title, *fields, *asked, button, status])
 
 
 def ticket_form(unit: str, questions: list[dict[str, Any]], record: Callable[..., None]) -> Form:
@@ -138,7 +150,8 @@ def _ticket_box(unit: str, questions: list[dict[str, Any]], record: Callable[...
             text, right, why = options[change["new"]]
             verdict = "Right." if right else "Not quite."
             feedback.value = f"<strong>{verdict}</strong> {html.escape(why)}"
-            record("ticket", id=unit, question=number, answer=text, right=bool(right))
+            if not record("ticket", id=unit, question=number, answer=text, right=bool(right)):
+                feedback.value += f" <em>{NOT_STORED}</em>"
 
         radio.observe(answered, "value")
         title = widgets.HTML(f"<strong>{number}.</strong> {html.escape(question['question'])}")
