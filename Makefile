@@ -12,7 +12,7 @@ NOTEBOOK_WORKERS ?= 2
 NOTEBOOK_FOLDERS := $(wildcard notebooks lectures solutions)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test notebooks exercises models bench lock
+.PHONY: help setup lab test test-peers notebooks slides exercises models bench lock
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -45,9 +45,13 @@ test: $(READY)
 	   $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \
 	 exit $$status
 
-# Execute the walkthroughs in place and store them clean.
+# Execute the walkthroughs and the decks in place and store them clean.
 notebooks: $(READY)
 	@$(PY) tools/run_notebooks.py
+
+# Write slides/ from the stored decks: pages that open with no network, and a PDF of each.
+slides: $(READY)
+	@$(PY) tools/export_slides.py
 
 # Write exercises/ from solutions/.
 exercises: $(READY)
@@ -68,3 +72,14 @@ bench: $(READY)
 lock: $(READY)
 	@$(PY) -m pip install --quiet -c requirements.lock -e '.[all]'
 	@$(PY) tools/lock.py
+
+# Compare with other libraries, which have an environment of their own: it sees the packages of
+# the course and adds theirs. Not part of `make test`.
+PEERS := build/peers
+PEER_PACKAGES := captum==0.9.0
+test-peers: $(READY)
+	@test -x $(PEERS)/bin/python || $(PY) -m venv $(PEERS)
+	@$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	  > "$$($(PEERS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/course.pth"
+	@$(PEERS)/bin/python -m pip install --quiet --no-deps $(PEER_PACKAGES)
+	@PYTHONPATH="$(CURDIR)" HF_HUB_OFFLINE=1 $(PEERS)/bin/python tests/peers/captum_attribution.py

@@ -2,7 +2,7 @@
 
     python tools/export_slides.py [--no-pdf] [--to FOLDER] [DECK ...]     # default: every deck
 
-The stored outputs are exported; nothing is executed. A page holds its styles, its figures, reveal.js
+The stored outputs are exported; nothing is executed. A page holds its styles, figures, reveal.js
 and MathJax, so it opens with no network. For the PDF a Chromium prints the page.
 """
 
@@ -28,6 +28,7 @@ LECTURES = ROOT / "lectures"
 TEMPLATES = LECTURES / "template"
 SLIDES = ROOT / "slides"
 WIDTH, HEIGHT = 1280, 720
+TIMEOUT = 180_000  # ms; a page holds all of MathJax, which a busy machine reads slowly
 CHROMIUM_OPTIONS = [
     "--no-sandbox",  # Chromium refuses to start as root otherwise; it opens our own pages alone
     "--disable-gpu",
@@ -138,6 +139,7 @@ def open_browser() -> Iterator[Any]:
 def print_pdf(browser: Any, page: Path) -> Path:
     """Print an exported page as PDF beside it, one slide a sheet, and return its path."""
     tab = browser.new_page()
+    tab.set_default_timeout(TIMEOUT)
     tab.goto(page.resolve().as_uri() + "?print-pdf")
     wait_until_drawn(tab)
     tab.wait_for_selector(".pdf-page", state="attached")

@@ -1,6 +1,6 @@
 """Execute notebooks in place and store them clean, ready to commit.
 
-    python tools/run_notebooks.py [NOTEBOOK ...]        # default: every walkthrough
+    python tools/run_notebooks.py [NOTEBOOK ...]        # default: walkthroughs and decks
 
 A stored notebook holds the outputs of one run from top to bottom and nothing of the machine it
 ran on. A cell that raises or writes to stderr stops us, and the file stays as it was.
@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("notebooks", "lectures")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Execute and store each notebook; print its time, memory and size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
-    paths = parser.parse_args(arguments).notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    every = [path for name in FOLDERS for path in sorted((ROOT / name).glob("*.ipynb"))]
+    paths = parser.parse_args(arguments).notebooks or every
     failed = 0
     for path in paths:
         started = time.perf_counter()
