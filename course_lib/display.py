@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from PIL import Image
 
-DPI = 80
+DPI = 96
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,7 @@ class Table:
             for row in self._cells()
         )
         note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        style = "white-space:nowrap;text-align:left"  # else a narrow table squeezes it
+        caption = f'<caption style="{style}">{html.escape(self.caption)}</caption>'
+        caption = caption if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"

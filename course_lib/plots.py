@@ -26,8 +26,8 @@ __all__ = [
     "truth_scatter",
 ]
 
-#: Okabe and Ito's eight colours, minus black and yellow (too faint on white).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+#: The four colours of Okabe and Ito that reach a contrast of 3:1 on white, and two of Tol's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#882255", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 HATCHES = ("", "///", "...", "xx", "\\\\", "++")
 
@@ -50,7 +50,7 @@ def _footnote(axes, n: int | str, seed: int | str) -> None:
         textcoords="offset points",
         ha="right",
         va="top",
-        fontsize=7,
+        fontsize=8,
     )
 
 
@@ -78,7 +78,7 @@ def token_bars(
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(y=0.2)
         for x, value in enumerate(values):
-            axes.annotate(f"{value:.1f}", (x, value), ha="center", va="bottom", fontsize=7)
+            axes.annotate(f"{value:.1f}", (x, value), ha="center", va="bottom", fontsize=8)
     figure.supylabel(metric, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=10)
@@ -196,7 +196,7 @@ def truth_scatter(
             (truth[index], measured[index]),
             xytext=(4, -3),
             textcoords="offset points",
-            fontsize=7,
+            fontsize=8,
         )
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

@@ -36,9 +36,9 @@ def test_links_to_files_lead_somewhere(path: Path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def html_output(alt: str = ALT) -> NotebookNode:
+def html_output(alt: str = ALT, table: str = "") -> NotebookNode:
     picture = f'<img alt="{alt}" src="data:image/png;base64,AAAA/tmp/home">'
-    return new_output("display_data", {"text/html": picture})
+    return new_output("display_data", {"text/html": picture + table})
 
 
 def good_notebook() -> NotebookNode:
@@ -49,7 +49,7 @@ def good_notebook() -> NotebookNode:
     tags = ["prediction", "prediction", "widget", "negative-control", "ground-truth", "play"]
     for cell, tag in zip(cells[1:], [*tags, "exit-ticket"], strict=False):
         cell.metadata.tags = [tag]
-    cells[3].outputs = [html_output()]
+    cells[3].outputs = [html_output(table="<table></table>")]
     cells.insert(0, new_markdown_cell(HEADER))
     cells.insert(2, new_markdown_cell("## A question\n\n```python\n# no heading\n```"))
     reading = "## Further reading\n\n- one https://example.org/home/x\n- two\n- three"
@@ -119,10 +119,12 @@ BAD: list[tuple[str, Callable[[NotebookNode], None]]] = [
     ("without alt text", lambda n: add_output(n, "display_data", {"text/html": "<svg></svg>"})),
     ("without alt text", lambda n: add_text(n, "![](plot.png)")),
     ("without alt text", lambda n: add_text(n, '<img src="plot.png">')),
+    ("speaks of 'red bars'", lambda n: add_text(n, "The red bars are longer.")),
     *((f"tag '{tag}'", lambda n, tag=tag: untag(n, tag)) for tag in notebook_lint.TAGS),
     ("2 further readings", lambda n: n.cells[-1].update(source="## R\n\n- one\n- two")),
     ("7 further readings", lambda n: n.cells[-1].update(source="## R\n\n" + "- x\n" * 7)),
-    ("no static view", lambda n: code(n, 3).update(outputs=[])),
+    ("picture is missing", lambda n: code(n, 3).update(outputs=[])),
+    ("table is missing", lambda n: code(n, 3).update(outputs=[html_output()])),
 ]
 
 

@@ -40,6 +40,12 @@ MACHINE_PATH = re.compile(
     r"(?<![\w./])(?:/(?:home|root|work|tmp|Users|mnt|opt|private|var/folders)/[\w.]|[A-Z]:\\\w)"
     r"|ipykernel_\d+|/site-packages/"
 )
+# A part of a figure that the text names by its colour alone.
+COLOUR_NAME = re.compile(
+    r"\b(?:red|green|blue|orange|yellow|purple|pink|brown)(?:er|ish)? "
+    r"(?:bar|line|dot|point|curve|marker|cell|square|area|band|token|word)s?\b",
+    re.IGNORECASE,
+)
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
 Problems = Iterator[str]
 
@@ -171,6 +177,13 @@ def check_alt_text(notebook: NotebookNode, name: str) -> Problems:
             yield f"the output of {where} has a picture without alt text"
 
 
+def check_colours(notebook: NotebookNode, name: str) -> Problems:
+    """Text finds a part of a figure by its marker, hatch or label, not by its colour."""
+    for number, cell in enumerate(text_cells(notebook), 1):
+        if found := COLOUR_NAME.search(cell.source):
+            yield f"text cell {number} speaks of {found.group()!r}: name its marker or label"
+
+
 def check_tags(notebook: NotebookNode, name: str) -> Problems:
     """Every part of a lesson is there; its cells are known by their tags."""
     for tag, least in TAGS.items():
@@ -187,11 +200,12 @@ def check_reading(notebook: NotebookNode, name: str) -> Problems:
 
 
 def check_static_widgets(notebook: NotebookNode, name: str) -> Problems:
-    """A widget cell still shows something where no kernel runs."""
+    """A widget cell still shows a figure, and its numbers, where no kernel runs."""
     for cell in _tagged(notebook, "widget"):
-        shown = [o.data.get("text/html", "") for o in cell.get("outputs", []) if "data" in o]
-        if not any(shown) and not any("image/png" in o.get("data", {}) for o in cell.outputs):
-            yield "a widget cell stores no static view"
+        page = "".join(str(o.get("data", {}).get("text/html", "")) for o in cell.outputs)
+        for tag, part in (("<img", "picture"), ("<table", "table")):
+            if tag not in page:
+                yield f"a widget cell stores no static view: its {part} is missing"
 
 
 RULES: list[Callable[[NotebookNode, str], Problems]] = [
@@ -203,6 +217,7 @@ RULES: list[Callable[[NotebookNode, str], Problems]] = [
     check_executed,
     check_paths,
     check_alt_text,
+    check_colours,
     check_tags,
     check_reading,
     check_static_widgets,

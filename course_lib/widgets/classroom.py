@@ -94,7 +94,8 @@ def _prediction_box(id, question, choices, kind, unit, save) -> Any:
         options=[("no answer", None), *((f"{percent} %", percent) for percent in CONFIDENCES)],
         description="how sure?",
     )
-    button = widgets.Button(description="Store my prediction", layout=wide)
+    narrow = widgets.Layout(width="auto", align_self="flex-start")
+    button = widgets.Button(description="Store my prediction", layout=narrow)
     status = widgets.Label()
 
     def store(_: Any) -> None:

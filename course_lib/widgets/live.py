@@ -2,6 +2,10 @@
 
 The function takes the values of the controls and returns a figure with alt text and tables; it
 knows nothing of widgets, so that a test or a reader can call it alone. `Explorer` does the rest.
+
+Which controls? JupyterLab takes the arrow keys for itself unless a control holds text, and a slider
+has no name that a screen reader could speak. Number and text fields, check boxes and buttons work
+by keyboard; so does a drop-down list (Space opens it). A list box (`Select`) does not.
 """
 
 from __future__ import annotations
@@ -71,6 +75,7 @@ class Explorer:
         self.controls = controls
         self.figure: AltFigure | None = None
         self.view = ipywidgets.HTML()
+        self.view.add_class("jp-RenderedHTMLCommon")  # tables look as in any other output
         self._draw, self._drawn, self._held = draw, None, False
         self._redraw()
         for control in controls.values():
@@ -102,7 +107,8 @@ class Explorer:
             if change is None and not isinstance(error, ValueError):
                 raise
             self.figure = None
-            self.view.value = f'<p role="alert">{html.escape(_for_readers(error))}</p>'
+            text = html.escape(_for_readers(error))
+            self.view.value = f'<p role="alert"><strong>No figure:</strong> {text}</p>'
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         live = self.box._repr_mimebundle_()

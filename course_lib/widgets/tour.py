@@ -85,8 +85,8 @@ def residual_stream_figure(
     best = probs[read].topk(min(top, probs.shape[1]))
     words = [lm.token_string(i) for i in best.indices]
     place = f"'{tokens[token]}' (token {token % len(tokens)})"
-    figure = _draw_stream(sizes, read, words, best.values.tolist())
-    figure.suptitle(f"at {place}, read {state_name(read, layers)}", fontsize=10, parse_math=False)
+    title = f"at {place}, read {state_name(read, layers)}"
+    figure = _draw_stream(sizes, read, words, best.values.tolist(), title)
     final = lm.token_string(probs[-1].argmax())
     alt = (
         f"At {place} of '{text}' the stream grows from length {sizes['stream'][0]:.1f} to "
@@ -103,13 +103,13 @@ def residual_stream_figure(
 
 
 def state_name(read: int, layers: int) -> str:
-    """In words, which state of the stream: 0 is the embedding, `layers` the one the model uses."""
-    if read == 0:
-        return "before layer 0"
-    return f"after layer {read - 1}" + (", the last" if read == layers else "")
+    """In words, which state of the stream is read: one in which `read` layers have written."""
+    if read in (0, layers):
+        return f"after all {layers} layers" if read else "before the first layer"
+    return f"after {read} of {layers} layers"
 
 
-def _draw_stream(sizes: dict, read: int, words: list[str], probabilities: list[float]) -> Figure:
+def _draw_stream(sizes: dict, read: int, words: list, probabilities: list, title: str) -> Figure:
     layers = len(sizes["attention"])
     figure = Figure(figsize=(8, 2.9))
     left, right = figure.subplots(1, 2)
@@ -120,13 +120,14 @@ def _draw_stream(sizes: dict, read: int, words: list[str], probabilities: list[f
     left.plot(states, sizes["stream"], "k^-", markersize=4, label="stream")
     left.axvline(states[read], color="black", linestyle=":", linewidth=1, label="read here")
     left.set(xlabel="layer", ylabel="length (L2 norm)", xticks=range(layers))
-    left.legend(frameon=False, fontsize=7)
+    left.legend(frameon=False, fontsize=8)
     right.barh(range(len(words)), probabilities, color=COLOURS[2])
     for y, p in enumerate(probabilities):
-        right.annotate(f"{p:.2f}", (p, y), (3, 0), textcoords="offset points", va="center", size=7)
+        right.annotate(f"{p:.3f}", (p, y), (3, 0), textcoords="offset points", va="center", size=8)
     right.set_yticks(range(len(words)), words, parse_math=False)
     right.invert_yaxis()
     right.set(xlabel="probability of the next token", xlim=(0, 1.1), xticks=(0, 0.5, 1))
+    figure.suptitle(title, fontsize=10, parse_math=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
