@@ -290,7 +290,7 @@ class TextModel:
         return token_id == unk != self.bos_id and written != self.tokenizer.unk_token
 
     def _warn_unknown(self, text: str, ids: list[int], offsets: Any) -> None:
-        if not offsets:
+        if not offsets or self.tokenizer.unk_token_id not in ids:
             return
         starts = {
             a for i, (a, b) in zip(ids, offsets, strict=True) if self._is_unknown(i, text[a:b])

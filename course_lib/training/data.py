@@ -9,6 +9,10 @@ from typing import NamedTuple
 import torch
 
 from course_lib.world import document as generate
+from course_lib.world.documents import tell
+from course_lib.world.genres import indirect_object
+from course_lib.world.lexicon import TOPICS
+from course_lib.world.phrases import Speaker
 from course_lib.world.tokenizer import SPECIALS, vocabulary
 
 PAD, UNK, BOS, EOS, MASK = range(len(SPECIALS))
@@ -94,9 +98,22 @@ def padded_batches(documents: Iterable[list[int]], tokens: int, seed: int = 0) -
     yield from map(padded, batches)
 
 
-def chunk_batches(chunk: int, tokens: int, pack: bool) -> list[Batch]:
+def with_receivers(chunk: int, share: float = 0.6) -> Iterator[list[int]]:
+    """A chunk of documents in which this share is one sentence that asks who received something.
+
+    In our trials a transformer whose attention had settled on other words first did not learn to
+    look names up within millions of tokens; one that began with such text did within 0.1 million.
+    """
+    encode = Encoder()
+    for index in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        d = Speaker(f"receivers:{index}", TOPICS[index % len(TOPICS)])
+        words = indirect_object(d)[0].words if d.chance(share) else tell(d).words
+        yield encode(words)
+
+
+def chunk_batches(chunk: int, tokens: int, pack: bool, receivers: bool = False) -> list[Batch]:
     """The batches of one chunk of the corpus, at most `tokens` tokens each with padding."""
-    documents = corpus(CORPUS_SEED, chunk * CHUNK, CHUNK)
+    documents = with_receivers(chunk) if receivers else corpus(CORPUS_SEED, chunk * CHUNK, CHUNK)
     if pack:
         return list(packed_batches(documents, tokens))
     return list(padded_batches(documents, tokens, seed=chunk))

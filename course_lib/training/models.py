@@ -11,10 +11,12 @@ from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
-    "course-lm": Recipe(5_000_000, learning_rate=1e-3, batch_tokens=512, warmup=300, pack=True),
-    "course-lstm": Recipe(tokens=5_000_000, learning_rate=1.5e-3, batch_tokens=512),
-    "course-txl": Recipe(tokens=5_000_000, learning_rate=1e-3, batch_tokens=512),
+    "course-lm": Recipe(3_300_000, 5e-4, batch_tokens=512, pack=True, opening=2),
+    "course-lstm": Recipe(tokens=3_300_000, learning_rate=1.5e-3, batch_tokens=512),
+    "course-txl": Recipe(tokens=3_300_000, learning_rate=1e-3, batch_tokens=512),
 }
+
+EMBEDDING_SCALE = 0.2
 
 
 @torch.no_grad()
@@ -55,7 +57,9 @@ def new_model(name: str, seed: int = 0, **sizes: int) -> nn.Module:
             use_cache=False, initializer_range=0.05, **shape,
         )  # fmt: skip
         model = GPT2LMHeadModel(config)
-        sinusoids(model.transformer.wpe.weight, scale=0.05)
+        # Large embeddings: what a word is stays readable in the stream beside what blocks add.
+        nn.init.normal_(model.transformer.wte.weight, std=EMBEDDING_SCALE)
+        sinusoids(model.transformer.wpe.weight, scale=EMBEDDING_SCALE)
         return model
     from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 

@@ -24,7 +24,8 @@ from course_lib.training.data import NOTHING, Batch, chunk_batches, validation_b
 class Recipe:
     """How a model is trained; `tokens` counts predicted tokens, padding excluded.
 
-    `pack` puts documents side by side in a row (`data.packed`) instead of one a row.
+    `pack` puts documents side by side in a row (`data.packed`) instead of one a row. The first
+    `opening` chunks of the corpus are replaced by `data.with_receivers`.
     """
 
     tokens: int
@@ -35,6 +36,7 @@ class Recipe:
     weight_decay: float = 0.05
     seed: int = 0
     pack: bool = False
+    opening: int = 0
     checkpoint_seconds: float = 120.0
 
 
@@ -99,7 +101,8 @@ def train(model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> list
     running: list[float] = []
     with tqdm(total=recipe.tokens, initial=state["tokens"], unit="tok", unit_scale=True) as bar:
         while state["tokens"] < recipe.tokens:
-            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack)
+            receivers = state["chunk"] < recipe.opening
+            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack, receivers)
             while state["batch"] < len(batches) and state["tokens"] < recipe.tokens:
                 started = time.monotonic()
                 learning_rate = rate(recipe, state["step"], state["tokens"])
