@@ -119,4 +119,5 @@ class Table:
         style = "white-space:nowrap;text-align:left"  # else a narrow table squeezes it
         caption = f'<caption style="{style}">{html.escape(self.caption)}</caption>'
         caption = caption if self.caption else ""
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+        return f'<table style="margin-left:0">{table}</table>{note}'
