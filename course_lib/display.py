@@ -46,7 +46,8 @@ class AltFigure:
         if self.caption:
             page = f"<figure>{page}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
         if self.tables:
-            tables = "".join(table._repr_html_() for table in self.tables)
+            left = '<div style="width:fit-content">'  # JupyterLab would centre them
+            tables = "".join(f"{left}{table._repr_html_()}</div>" for table in self.tables)
             state = " open" if unfold else ""
             page += f"<details{state}><summary>The numbers as a table</summary>{tables}</details>"
         return page
@@ -119,5 +120,4 @@ class Table:
         style = "white-space:nowrap;text-align:left"  # else a narrow table squeezes it
         caption = f'<caption style="{style}">{html.escape(self.caption)}</caption>'
         caption = caption if self.caption else ""
-        table = f"{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        return f'<table style="margin-left:0">{table}</table>{note}'
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
