@@ -139,6 +139,26 @@ def browser():
         yield opened
 
 
+def open_alone(browser, page: Path) -> tuple:
+    """A tab with the page, every foreign request refused; these requests; errors of the console."""
+    address, outside, complaints = page.resolve().as_uri(), [], []
+    tab = browser.new_page(viewport={"width": 1280, "height": 720})
+    tab.set_default_timeout(export_slides.TIMEOUT)
+
+    def gate(route):
+        if route.request.url.split("#")[0] == address or route.request.url.startswith("data:"):
+            return route.continue_()
+        outside.append(route.request.url)
+        return route.abort()
+
+    tab.route("**/*", gate)
+    tab.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(address)
+    export_slides.wait_until_drawn(tab)
+    return tab, outside, complaints
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_shows_outputs_and_keeps_long_code_back(pages, name):
     text = pages[name].read_text(encoding="utf-8")
@@ -153,22 +173,8 @@ def test_the_page_shows_outputs_and_keeps_long_code_back(pages, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_opens_alone_and_nothing_leaves_a_slide(pages, browser, name):
     """Every request is recorded and every foreign one refused; then we go through the slides."""
-    page, deck = pages[name].resolve().as_uri(), read(export_slides.LECTURES / f"{name}.ipynb")
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(export_slides.TIMEOUT)
-    tab = context.new_page()
-    requests, complaints = [], []
-
-    def gate(route):
-        own = route.request.url.split("#")[0] == page or route.request.url.startswith("data:")
-        return route.continue_() if own else route.abort()
-
-    tab.route("**/*", gate)
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto(page)
-    export_slides.wait_until_drawn(tab)
+    deck = read(export_slides.LECTURES / f"{name}.ipynb")
+    tab, outside, complaints = open_alone(browser, pages[name])
     number = tab.evaluate("Reveal.getTotalSlides()")
     assert number == len(deck_lint.slides_of(deck))
     leaving = {}
@@ -184,8 +190,7 @@ def test_the_page_opens_alone_and_nothing_leaves_a_slide(pages, browser, name):
     tab.keyboard.press("Home")
     tab.keyboard.press("ArrowRight")
     assert tab.evaluate("Reveal.getIndices().h") == 1, "arrow keys do not turn the slides"
-    context.close()
-    outside = [u for u in requests if u.split("#")[0] != page and not u.startswith("data:")]
+    tab.close()
     assert outside == [] and complaints == []
 
 
@@ -203,16 +208,11 @@ def test_a_page_that_asks_outside_or_overflows_is_noticed(browser, tmp_path):
     deck.cells[4].source += "\n\n![A picture from elsewhere](https://example.org/x.png)"
     path = tmp_path / "bad.ipynb"
     nbformat.write(deck, path)
-    tab = browser.new_page(viewport={"width": 1280, "height": 720})
-    tab.set_default_timeout(export_slides.TIMEOUT)
-    requests = []
-    tab.route("https://**", lambda route: (requests.append(route.request.url), route.abort()))
-    tab.goto(export_slides.export_html(path, tmp_path).resolve().as_uri())
-    export_slides.wait_until_drawn(tab)
+    tab, outside, complaints = open_alone(browser, export_slides.export_html(path, tmp_path))
     tab.evaluate("Reveal.slide(1, 0)")
     assert tab.evaluate(OUTSIDE)
-    assert requests == ["https://example.org/x.png"]
     tab.close()
+    assert outside == ["https://example.org/x.png"] and complaints
 
 
 def test_without_chromium_the_pages_are_written_and_the_loss_is_said(tmp_path, monkeypatch, capsys):
