@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MINUTES = 14  # for unit tests and examples; the notebooks have the rest of the 20 minutes
+collect_ignore = ["peers"]  # `make test-peers` runs them in an environment of their own
 
 # The environment is set before anything imports transformers, and children inherit it.
 os.environ["HF_HUB_OFFLINE"] = "1"

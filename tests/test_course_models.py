@@ -9,10 +9,6 @@ from course_lib.model import load_model
 from course_lib.training.card import REQUIRED, lens_accuracy, score_task
 from course_lib.world import TASKS, course_suite
 
-NOT_YET = {
-    "indirect_objects": "course-lm has not learnt to copy a name after 3.7 million tokens",
-}
-
 
 @pytest.fixture(scope="module")
 def suite_results():
@@ -21,15 +17,7 @@ def suite_results():
     return {name: score_suite(load_model(name), suite) for name in names}
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        pytest.param(task, marks=pytest.mark.xfail(reason=NOT_YET[task], strict=True))
-        if task in NOT_YET
-        else task
-        for task in REQUIRED
-    ],
-)
+@pytest.mark.parametrize("task", REQUIRED)
 def test_course_lm_has_learnt_the_task(task):
     score = score_task(load_model("course-lm"), TASKS[task](200))
     reached = score.difference if task == "greater_than" else score.accuracy
@@ -48,7 +36,6 @@ def test_the_5_gram_is_last(suite_results, better):
     assert suite_results["course-ngram"].overall.high < suite_results[better].overall.low
 
 
-@pytest.mark.xfail(reason="LSTM, TXL and course-lm tie on the course suite so far", strict=True)
 def test_course_lm_is_first(suite_results):
     worse = ("course-lstm", "course-txl")
     assert suite_results["course-lm"].overall.low > max(
@@ -56,9 +43,9 @@ def test_course_lm_is_first(suite_results):
     )
 
 
-def test_answers_emerge_over_layers_for_some_tasks():
-    """Read after the first block, agreement and credit are far from what they are at the end."""
+def test_answers_emerge_over_layers_for_at_least_half_of_the_tasks():
+    """Read after the first block, their accuracy is far from what it is at the end."""
     lm = load_model("course-lm")
-    for task in ("agreement", "credit"):
-        by_layer = lens_accuracy(lm, TASKS[task](60))
-        assert by_layer[0] < by_layer[-1] - 0.2
+    rows = {task: lens_accuracy(lm, make(60)) for task, make in TASKS.items()}
+    emerging = [task for task, by_layer in rows.items() if by_layer[0] < by_layer[-1] - 0.1]
+    assert len(emerging) >= len(TASKS) / 2, rows

@@ -24,8 +24,11 @@ from course_lib.training.data import NOTHING, Batch, chunk_batches, validation_b
 class Recipe:
     """How a model is trained; `tokens` counts predicted tokens, padding excluded.
 
-    `pack` puts documents side by side in a row (`data.packed`) instead of one a row. The first
-    `opening` chunks of the corpus are replaced by `data.with_receivers`.
+    `pack` puts documents side by side in a row (`data.packed`) instead of one a row. Six in
+    ten documents of the first `opening` chunks ask who received something: in our trials a
+    transformer whose attention had settled on other words first did not learn to look names up
+    within millions of tokens, and one that began with such text did within a tenth of a million.
+    After `closing` tokens three in ten documents are spans of years.
     """
 
     tokens: int
@@ -37,6 +40,7 @@ class Recipe:
     seed: int = 0
     pack: bool = False
     opening: int = 0
+    closing: int | None = None
     checkpoint_seconds: float = 120.0
 
 
@@ -57,6 +61,15 @@ def validation_loss(model: nn.Module, batches: list[Batch]) -> float:
         total, count = total + loss.item() * n, count + n
     model.train()
     return total / count
+
+
+def more_of(recipe: Recipe, chunk: int, tokens: int) -> tuple[str, float] | None:
+    """Which type of text this chunk holds more of, and its share; None for the plain corpus."""
+    if chunk < recipe.opening:
+        return "indirect_object", 0.6
+    if recipe.closing is not None and tokens >= recipe.closing:
+        return "years", 0.3
+    return None
 
 
 def rate(recipe: Recipe, step: int, tokens: int) -> float:
@@ -101,8 +114,8 @@ def train(model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> list
     running: list[float] = []
     with tqdm(total=recipe.tokens, initial=state["tokens"], unit="tok", unit_scale=True) as bar:
         while state["tokens"] < recipe.tokens:
-            receivers = state["chunk"] < recipe.opening
-            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack, receivers)
+            more = more_of(recipe, state["chunk"], state["tokens"])
+            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack, more)
             while state["batch"] < len(batches) and state["tokens"] < recipe.tokens:
                 started = time.monotonic()
                 learning_rate = rate(recipe, state["step"], state["tokens"])
