@@ -12,7 +12,7 @@ from course_lib.world import TASKS, course_suite
 
 @pytest.fixture(scope="module")
 def suite_results():
-    suite = course_suite(40)
+    suite = course_suite(100)
     names = ("course-ngram", "course-lstm", "course-txl", "course-lm")
     return {name: score_suite(load_model(name), suite) for name in names}
 

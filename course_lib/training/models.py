@@ -11,7 +11,7 @@ from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
-    "course-lm": Recipe(4_200_000, 5e-4, 512, pack=True, opening=2, closing=3_800_000),
+    "course-lm": Recipe(4_500_000, 5e-4, 512, pack=True, opening=2, closing=3_800_000),
     "course-lstm": Recipe(tokens=3_300_000, learning_rate=1.5e-3, batch_tokens=512),
     "course-txl": Recipe(tokens=3_300_000, learning_rate=1e-3, batch_tokens=512),
 }
