@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,11 @@ def score_unique(lm: TextModel, ids: Iterable[Ids]) -> dict[Ids, Tensor]:
     scores: dict[Ids, Tensor] = {}
     if getattr(lm, "takes_any_mask", False):
         lm.check_ids(unique)
-        for rows in row_batches(pack(unique, min(ROW_TOKENS, lm.max_tokens))):
-            scores |= score_rows(lm, rows)
+        rows = sorted(pack(unique, min(ROW_TOKENS, lm.max_tokens)), key=len)
+        for batch in batches(rows, len, one_size=False):
+            scores |= score_rows(lm, batch)
     else:
-        for batch in length_batches(sorted(unique, key=lambda item: (len(item), item))):
+        for batch in batches(sorted(unique, key=len), len, one_size=True):
             rows = lm.score_ids([list(item) for item in batch])
             scores |= zip(batch, (row.double().cpu() for row in rows), strict=True)
     for item, row in scores.items():
@@ -113,6 +114,9 @@ class Row:
         self.positions: list[int] = []
         self.paths: dict[Ids, list[int]] = {}  # sequence -> places of its tokens in the row
 
+    def __len__(self) -> int:
+        return len(self.tokens)
+
     def add(self, item: Ids, shared: int, before: list[int]) -> None:
         """Add a sequence whose first `shared` tokens stand at the places `before` has."""
         path = before[:shared]
@@ -134,7 +138,7 @@ def pack(ids: Sequence[Ids], row_tokens: int) -> list[Row]:
         shared = 0
         while shared < min(len(item), len(last)) and item[shared] == last[shared]:
             shared += 1
-        if last and len(rows[-1].tokens) + len(item) - shared > row_tokens:
+        if last and len(rows[-1]) + len(item) - shared > row_tokens:
             rows.append(Row())
             shared = 0
         rows[-1].add(item, shared, rows[-1].paths.get(last, []))
@@ -142,27 +146,15 @@ def pack(ids: Sequence[Ids], row_tokens: int) -> list[Row]:
     return rows
 
 
-def row_batches(rows: Sequence[Row]) -> Iterable[list[Row]]:
-    """Batches of rows of similar length, at most BATCH_TOKENS tokens."""
-    batch: list[Row] = []
-    for row in sorted(rows, key=lambda row: len(row.tokens)):
-        if batch and (len(batch) + 1) * len(row.tokens) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
 @torch.no_grad()
 def score_rows(lm: Any, rows: Sequence[Row]) -> dict[Ids, Tensor]:
     """Score the sequences of packed rows; each token sees the tokens it descends from alone."""
-    width = max(len(row.tokens) for row in rows)
+    width = max(map(len, rows))
     tokens, parents, positions = np.zeros((3, len(rows), width), dtype=np.int64)
     seen = np.zeros((len(rows), width, width), dtype=bool)
     seen[:, range(width), range(width)] = True  # padding sees itself: an empty row has no softmax
     for b, row in enumerate(rows):
-        size = len(row.tokens)
+        size = len(row)
         tokens[b, :size], parents[b, :size] = row.tokens, row.parents
         positions[b, :size] = row.positions
         for place in range(1, size):
@@ -184,11 +176,15 @@ def score_rows(lm: Any, rows: Sequence[Row]) -> dict[Ids, Tensor]:
     }
 
 
-def length_batches(ids: Sequence[Ids]) -> Iterable[list[Ids]]:
-    """Cut sequences sorted by length in batches of one length and at most BATCH_TOKENS tokens."""
-    batch: list[Ids] = []
-    for item in ids:
-        if batch and (len(item) != len(batch[0]) or (len(batch) + 1) * len(item) > BATCH_TOKENS):
+def batches(items: Sequence[Any], size: Callable[[Any], int], one_size: bool) -> Iterable[list]:
+    """Cut items sorted by size, in tokens, in batches of at most BATCH_TOKENS tokens.
+
+    With `one_size` a batch holds items of one size only, so that nothing is padded.
+    """
+    batch: list = []
+    for item in items:
+        full = batch and (len(batch) + 1) * size(item) > BATCH_TOKENS
+        if full or (batch and one_size and size(item) != size(batch[0])):
             yield batch
             batch = []
         batch.append(item)

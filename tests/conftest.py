@@ -3,7 +3,10 @@
 import os
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +48,30 @@ def lm():
     from course_lib import load_model
 
     return load_model("course-lm")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser; without one the tests are skipped, and the summary says so."""
+    import export_slides
+
+    path = export_slides.chromium()
+    if path is None:
+        warnings.warn("Chromium is missing: NO PAGE WAS LOOKED AT.", stacklevel=1)
+        pytest.skip("CHROMIUM IS MISSING, so no page was looked at: install `chromium`")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium) -> Iterator[Any]:
+    """A browser with an empty profile.
+
+    Of a module, not of the session: while it is open an event loop runs in this thread.
+    """
+    import export_slides
+
+    with export_slides.open_browser() as opened:
+        yield opened
 
 
 def pytest_sessionstart(session):

@@ -1,7 +1,6 @@
 """The decks follow their contract, and their exports open in a real browser with no network."""
 
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,15 +127,6 @@ def test_every_rule_is_shown_to_fail():
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("slides")
     return {path.stem: export_slides.export_html(path, folder) for path in DECKS}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if export_slides.chromium() is None:
-        warnings.warn("Chromium is missing: NO SLIDE WAS LOOKED AT.", stacklevel=1)
-        pytest.skip("CHROMIUM IS MISSING, so no slide was looked at: install `chromium`")
-    with export_slides.open_browser() as opened:
-        yield opened
 
 
 def open_alone(browser, page: Path) -> tuple:

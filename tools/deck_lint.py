@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 from notebook_lint import (
     Problems,
@@ -21,6 +19,7 @@ from notebook_lint import (
     check_file_size,
     check_headings,
     check_paths,
+    main,
 )
 
 SLIDES = (15, 22)
@@ -139,15 +138,5 @@ RULES: list[Callable[[NotebookNode, str], Problems]] = [
 ]
 
 
-def main(paths: list[str]) -> int:
-    """Print the problems of each deck; the exit status is 1 if there is one."""
-    found = 0
-    for path in map(Path, paths):
-        for message in lint(nbformat.read(path, as_version=4), path.name):
-            print(f"{path}: {message}")
-            found += 1
-    return int(found > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], lint))

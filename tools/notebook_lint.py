@@ -274,8 +274,8 @@ def _html_alts(text: str) -> list[str | None]:
     return parser.alts
 
 
-def main(paths: list[str]) -> int:
-    """Print the problems of each notebook; the exit status is 1 if there is one."""
+def main(paths: list[str], lint: Callable[[NotebookNode, str], list[str]] = lint) -> int:
+    """Print the problems `lint` finds in each notebook; the exit status is 1 if there is one."""
     found = 0
     for path in map(Path, paths):
         for message in lint(nbformat.read(path, as_version=4), path.name):
