@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from course_lib.display import AltFigure, Table, show
 
@@ -23,6 +26,7 @@ __all__ = [
     "region_lines",
     "show",
     "token_bars",
+    "token_heat",
     "truth_scatter",
 ]
 
@@ -84,6 +88,58 @@ def token_bars(
         figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     return show(figure, alt)
+
+
+def token_heat(
+    series: Mapping[str, tuple[Sequence[str], Sequence[float]]],
+    *,
+    alt: str,
+    title: str = "",
+    metric: str = "score",
+    width: int = 76,
+) -> AltFigure:
+    """Texts with a score under each token: blue boxes for positive, orange for negative ones.
+
+    Parameters
+    ----------
+    series : name -> (tokens, scores), both of length T. Boxes are as dark as the score is large
+        beside the largest one of the same text; texts may have different units.
+    metric : what the scores measure, with its unit.
+    width : letters in a line, after which a text is broken.
+    """
+    boxes, colours, words, y = [], [], [], 0.0
+    for name, (tokens, scores) in series.items():
+        words.append((0.0, y + 0.35, name, {"weight": "bold"}))
+        largest = max(map(abs, scores)) or 1.0
+        x, y = 0.0, y + 0.7
+        for token, score in zip(tokens, scores, strict=True):
+            number = f"{score:+.2f}"
+            wide = max(1.15 * len(token.strip()), len(number)) + 1.2
+            if x + wide > width:
+                x, y = 0.0, y + 1.15
+            boxes.append(Rectangle((x, y), wide - 0.25, 1.0))
+            shade = 0.65 * abs(score) / largest
+            base = to_rgb(COLOURS[0] if score >= 0 else COLOURS[1])
+            colours.append([1 - shade * (1 - channel) for channel in base])
+            middle = {"ha": "center"}
+            words.append((x + wide / 2 - 0.125, y + 0.3, token.strip() or repr(token), middle))
+            words.append((x + wide / 2 - 0.125, y + 0.74, number, {**middle, "fontsize": 7.5}))
+            x += wide
+        y += 1.45
+    figure = Figure(figsize=(0.1 * width, 0.32 * y + 0.35))
+    axes = figure.subplots()
+    outlines = PatchCollection(boxes, facecolors=colours, edgecolors="#777777", linewidths=0.6)
+    axes.add_collection(outlines)
+    for x, height, text, style in words:
+        axes.text(x, height, text, va="center", parse_math=False, **{"fontsize": 9, **style})
+    axes.set(xlim=(-0.2, width + 0.2), ylim=(y - 0.3, 0))
+    axes.set_axis_off()
+    axes.set_title(f"{title}\n{metric}" if title else metric, loc="left", fontsize=10)
+    tables = [
+        Table(["token", metric], [[t, f"{s:+.3f}"] for t, s in zip(*pair, strict=True)], caption=n)
+        for n, pair in series.items()
+    ]
+    return show(figure, alt, tables=tables)
 
 
 def ranked_bars(

@@ -164,6 +164,7 @@ def figures(lm) -> dict[str, AltFigure]:
     text = "The keys near the cabinet are old."
     return {
         "token_bars": plots.token_bars({n: (["The", "dog"], [1.0, 2.0]) for n in names}, alt=alt),
+        "token_heat": plots.token_heat({n: (["a", "b"], [1.0, -2.0]) for n in names}, alt=alt),
         "ranked_bars": plots.ranked_bars(["a", "b"], [0.6, 0.4], alt=alt),
         "estimates": plots.estimates(dict.fromkeys(names, row), **common),
         "histogram": plots.histogram([-1.0, 2.0, 3.0], **common),

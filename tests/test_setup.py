@@ -61,6 +61,19 @@ def test_lock_names_releases_only():
     assert list(locked()) == sorted(locked()), "not in order: written by hand?"
 
 
+def test_locked_packages_take_the_first_release_of_our_oldest_python():
+    """Some need a later patch release than the one a Linux distribution brings."""
+    from importlib import metadata
+
+    oldest = min(re.findall(r"3\.\d+", PROJECT["requires-python"])) + ".0"
+    needs = {
+        d.metadata["Name"]: d.metadata["Requires-Python"] or "" for d in metadata.distributions()
+    }
+    needs = {name: text for name, text in needs.items() if canonicalize_name(name) in locked()}
+    assert len(needs) > 50
+    assert {n: t for n, t in needs.items() if not SpecifierSet(t).contains(oldest)} == {}
+
+
 def test_lock_covers_what_is_installed_here():
     """Walk from our requirements through the metadata of the installed packages."""
     from importlib import metadata
