@@ -114,7 +114,7 @@ def token_heat(
         x, y = 0.0, y + 0.7
         for token, score in zip(tokens, scores, strict=True):
             number = f"{score:+.2f}"
-            wide = max(1.15 * len(token.strip()), len(number)) + 1.2
+            wide = 1.15 * max(len(token.strip()), len(number)) + 1
             if x + wide > width:
                 x, y = 0.0, y + 1.15
             boxes.append(Rectangle((x, y), wide - 0.25, 1.0))
@@ -123,7 +123,7 @@ def token_heat(
             colours.append([1 - shade * (1 - channel) for channel in base])
             middle = {"ha": "center"}
             words.append((x + wide / 2 - 0.125, y + 0.3, token.strip() or repr(token), middle))
-            words.append((x + wide / 2 - 0.125, y + 0.74, number, {**middle, "fontsize": 7.5}))
+            words.append((x + wide / 2 - 0.125, y + 0.74, number, {**middle, "fontsize": 8}))
             x += wide
         y += 1.45
     figure = Figure(figsize=(0.1 * width, 0.32 * y + 0.35))
