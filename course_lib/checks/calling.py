@@ -26,6 +26,12 @@ from course_lib.checks.results import (
 )
 
 
+CHANGED = (
+    "Your function changed the data it was given. Work on a copy: the caller still "
+    "needs the original (x = x + 1 makes a new tensor, x += 1 and x[i] = ... do not)."
+)
+
+
 class Student:
     """The student's function as the checks see it: copies in, exceptions named, no side effects.
 
@@ -49,10 +55,7 @@ class Student:
         except (Exception, SystemExit) as error:
             self._stop(error)
         if not _unchanged(given, (args, kwargs)):
-            raise Wrong(
-                "Your function changed the data it was given. Work on a copy: the caller still "
-                "needs the original (x = x + 1 makes a new tensor, x += 1 and x[i] = ... do not)."
-            )
+            raise Wrong(CHANGED)
         return answer
 
     def refuses(self, kind: type[Exception], *args: Any, why: str, **kwargs: Any) -> None:
@@ -76,6 +79,12 @@ class Student:
 
 def describe_error(error: BaseException, function: Callable[..., Any]) -> str:
     """Type, message and line of an exception inside the student's function."""
+    where = place_of_error(error, function)
+    return f"Your function stopped with {type(error).__name__}: {error}{where}"
+
+
+def place_of_error(error: BaseException, function: Callable[..., Any]) -> str:
+    """The line of the student's code that raised, with a leading blank; "" if it is unknown."""
     code = getattr(function, "__code__", None)
     where, trace = "", error.__traceback__
     while trace is not None:
@@ -85,12 +94,12 @@ def describe_error(error: BaseException, function: Callable[..., Any]) -> str:
             number = trace.tb_lineno - frame.co_firstlineno + 1
             where = f" in line {number} of {frame.co_name}" + (f": {line}" if line else "")
         trace = trace.tb_next
-    return f"Your function stopped with {type(error).__name__}: {error}{where}"
+    return where
 
 
 def run_checks(
     exercise: Exercise,
-    student: Callable[..., Any],
+    student: Callable[..., Any] | Student,
     seed: int = 0,
     parts: tuple[Part, ...] | None = None,
 ) -> CheckResult:
@@ -99,7 +108,7 @@ def run_checks(
     Parameters
     ----------
     exercise : the exercise; its visible parts are run unless ``parts`` is given
-    student : the function under test
+    student : the function under test, or a :class:`Student` that calls it elsewhere
     seed : every random input follows from this number and the name of the part
     parts : held-out parts of the same shape, to run instead of the visible ones
     """
@@ -109,7 +118,8 @@ def run_checks(
         message = f"check needs the function itself, without a call: {exercise.function}"
         results = tuple(PartResult(p.name, 0, p.points, message) for p in parts)
         return CheckResult(exercise.id, exercise.title, "error", results, held_out)
-    guarded, results = Student(student), []
+    guarded = student if isinstance(student, Student) else Student(student)
+    results = []
     for part in parts:
         rng = np.random.default_rng([seed, crc32(f"{exercise.id} {part.name}".encode())])
         try:

@@ -1,0 +1,243 @@
+"""Grade one submission: run it in a sandbox, check its functions from outside, say what it earned.
+
+:func:`grade_submission` takes and returns plain data, so that it can run in another process or on
+another machine. The result is described in docs/grading.md.
+"""
+
+from __future__ import annotations
+
+import builtins
+import time
+from dataclasses import asdict
+from types import ModuleType
+from typing import Any
+
+from course_lib.checks import exercises
+from course_lib.checks.calling import CHANGED, Student, run_checks
+from course_lib.checks.results import Exercise, Part, Wrong
+from course_lib.grading import wire
+from course_lib.grading.graft import Unreadable, graft, imported_modules
+from course_lib.grading.sandbox import Limits, Sandbox, SandboxError, Stopped
+
+FORMAT = 1
+# From the best to the worst; a submission has the worst status of its exercises.
+STATUSES = "ok partial output memory time died unreadable infrastructure".split()
+ATTEMPTS = 3
+MAX_MESSAGE = 600
+# What a limit on memory looks like from inside.
+NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory")
+
+_sandbox: tuple[Any, Sandbox] | None = None
+
+
+class Submission:
+    """A student's cells in a sandbox, started again without the guilty cell after an accident."""
+
+    def __init__(self, sandbox: Sandbox, cells: tuple[tuple[str, str], ...]) -> None:
+        self.sandbox, self.cells = sandbox, cells
+        self.running = False
+        self.stopped: dict[str, Stopped] = {}  # cells that must not run again
+        self.problems: dict[str, str] = {}  # what the other cells raised
+
+    def ready(self) -> None:
+        """Have every cell run that can be run.
+
+        Raises
+        ------
+        Stopped : the time for the whole submission is up
+        """
+        while not self.running:
+            self.sandbox.start()
+            self.running = True
+            for id, source in self.cells:
+                if id in self.stopped:
+                    continue
+                try:
+                    error = self.sandbox.run_cell(source)
+                except Stopped as stopped:
+                    self.stopped[id], self.running = stopped, False
+                    break
+                if error is not None and error.get("type") != "NotImplementedError":
+                    self.problems[id] = f"The cell stopped with {_told(error)}."
+
+    def call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The reply and its data; an accident ends the process, which :meth:`ready` repairs."""
+        try:
+            return self.sandbox.call(function, args, kwargs)
+        except Stopped:
+            self.running = False
+            raise
+
+
+class RemoteStudent(Student):
+    """A student's function in the sandbox, as the checks call it."""
+
+    def __init__(self, submission: Submission, exercise: Exercise) -> None:
+        super().__init__(self._ask)
+        self.submission, self.name, self.changed = submission, exercise.function, False
+        self.cell = "answer-" + exercise.id.replace(".", "-")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().__call__(*args, **kwargs)
+        if self.changed:
+            raise Wrong(CHANGED)
+        return answer
+
+    def _ask(self, *args: Any, **kwargs: Any) -> Any:
+        self.submission.ready()
+        reply, data = self.submission.call(self.name, args, kwargs)
+        kind = reply.get("do")
+        if kind == "missing":
+            if stopped := self.submission.stopped.get(self.cell):
+                raise Stopped(stopped.status, f"Your cell was stopped: {stopped}")
+            why = self.submission.problems.get(self.cell, "")
+            raise Wrong(f"There is no function {self.name}. {why}".strip())
+        if kind == "no function":
+            raise Wrong(f"{self.name} must be a function.")
+        if kind == "error" and isinstance(reply.get("error"), dict):
+            raise _error(reply["error"])
+        try:
+            self.changed = reply.get("changed") is not False
+            return wire.decode(reply.get("value"), data)
+        except wire.Malformed as error:
+            self.submission.running = False
+            raise Stopped("died", f"The answer cannot be read ({error}).") from None
+
+
+def _told(error: dict[str, Any]) -> str:
+    return f"{wire.safe_name(error.get('type'))}: {_short(error.get('message'))}"
+
+
+def _short(text: Any, most: int = MAX_MESSAGE) -> str:
+    """Text from the sandbox, printable and not long."""
+    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in str(text)[:most])
+    return kept + " ..." * (len(str(text)) > most)
+
+
+def _error(told: dict[str, Any]) -> BaseException:
+    """An exception of the same name and base, built from names and text alone."""
+    base = getattr(builtins, str(told.get("base")), Exception)
+    if not (isinstance(base, type) and issubclass(base, Exception)):
+        base = Exception  # SystemExit and the like too: here they are only a mistake
+    if issubclass(base, UnicodeError | SyntaxError | ExceptionGroup):
+        base = ValueError if issubclass(base, UnicodeError) else Exception
+    message = _short(told.get("message") or "")
+    if any(text in f"{told.get('type')} {message}" for text in NO_MEMORY):
+        raise Stopped("memory", f"Your function ran out of memory: {message}")
+    message += _short(told.get("where") or "") if message or base is not NotImplementedError else ""
+    # KeyError shows its argument in quotation marks; ours is text already.
+    kind = type(wire.safe_name(told.get("type")), (base,), {"__str__": lambda self: message})
+    return kind(message)
+
+
+def grade_exercise(
+    submission: Submission, exercise: Exercise, held_out: tuple[Part, ...], seed: int
+) -> dict[str, Any]:
+    """Run every part on the student's function; points earned before an accident stay."""
+    begun, parts, status, message = time.monotonic(), [], "", ""
+    student = RemoteStudent(submission, exercise)
+    for part in (*exercise.parts, *held_out):
+        entry = {"name": part.name, "held_out": part in held_out, "points": part.points}
+        entry |= {"earned": 0, "message": ""}
+        parts.append(entry)
+        if status:
+            entry["message"] = "Not run: the function was stopped before."
+            continue
+        try:
+            [done] = run_checks(exercise, student, seed, (part,)).parts
+            entry |= {"earned": done.earned, "message": _short(done.message, 2000)}
+        except Stopped as stopped:
+            status = stopped.status
+            message = entry["message"] = str(stopped)
+            submission.running = False
+        except Exception as error:  # a fault in the check, for the instructors to repair
+            entry["earned"], status = None, "infrastructure"
+            message = f"The check {part.name!r} itself failed: {type(error).__name__}: {error}"
+    known = [part["earned"] for part in parts if part["earned"] is not None]
+    result = {"id": exercise.id, "title": exercise.title, "points": exercise.points}
+    result["earned"] = sum(known) if status != "infrastructure" else None
+    result["status"] = status or ("ok" if result["earned"] == exercise.points else "partial")
+    return result | {
+        "message": message,
+        "seconds": round(time.monotonic() - begun, 3),
+        "parts": parts,
+    }
+
+
+def load_held_out(source: str) -> dict[str, tuple[Part, ...]]:
+    """The held-out parts in the text of an instructor's file; nothing if there is no file."""
+    module = ModuleType("held_out")
+    exec(compile(source, "hidden_checks.py", "exec"), module.__dict__)
+    return getattr(module, "HELD_OUT", {})
+
+
+def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
+    """Grade one submission; plain data in, plain data out. Never raises.
+
+    Parameters
+    ----------
+    job : ``unit``, ``student``, ``seed``, ``released`` and ``submitted`` (notebooks),
+        ``held_out`` (text of the file), ``isolation``, ``image``, ``limits`` and optionally
+        ``only`` (ids of exercises)
+    """
+    begun = time.monotonic()
+    result = {"format": FORMAT, "unit": job["unit"], "student": job["student"]}
+    result |= {"seed": job["seed"], "isolation": job["isolation"], "limits": job["limits"]}
+    result |= {"attempts": 0, "oddities": [], "unanswered": [], "written": {}, "exercises": []}
+    todo = exercises(job["unit"])
+    todo = {id: e for id, e in todo.items() if id in (job.get("only") or todo)}
+    result["points"] = sum(exercise.points for exercise in todo.values())
+    try:
+        grafted = graft(job["released"], job["submitted"])
+    except Unreadable as error:
+        result |= {"status": "unreadable", "earned": 0, "message": str(error)}
+        return result | {"seconds": round(time.monotonic() - begun, 3)}
+    result["oddities"], result["written"] = list(grafted.oddities), grafted.written
+    result["unanswered"] = list(grafted.unanswered)
+    while result["attempts"] < ATTEMPTS:
+        result["attempts"] += 1
+        result |= {"status": "infrastructure", "earned": None}
+        try:
+            held_out = load_held_out(job["held_out"])
+            sandbox = _sandbox_for(job)
+            submission = Submission(sandbox, grafted.cells)
+            result["exercises"] = [
+                grade_exercise(submission, exercise, held_out.get(id, ()), job["seed"])
+                for id, exercise in todo.items()
+            ]
+            sandbox.stop()
+            worst = max((e["status"] for e in result["exercises"]), key=STATUSES.index)
+            result |= {"status": worst, "message": ""}
+            if worst != "infrastructure":
+                result["earned"] = sum(e["earned"] for e in result["exercises"])
+            break
+        except (SandboxError, Exception) as error:
+            result["message"] = f"{type(error).__name__}: {_short(error)}"
+            discard_sandbox()
+    return result | {"seconds": round(time.monotonic() - begun, 3)}
+
+
+def _sandbox_for(job: dict[str, Any]) -> Sandbox:
+    """The sandbox of this process, kept for the next submission while the settings are the same."""
+    global _sandbox
+    modules = tuple(imported_modules(job["released"]))
+    limits = Limits(**job["limits"])
+    settings = (job["isolation"], limits, modules, job.get("image", ""))
+    if _sandbox is None or _sandbox[0] != settings:
+        discard_sandbox()
+        _sandbox = settings, Sandbox(*settings)
+    _sandbox[1].spent = 0.0
+    return _sandbox[1]
+
+
+def discard_sandbox() -> None:
+    """End the sandbox of this process, if there is one."""
+    global _sandbox
+    if _sandbox is not None:
+        _sandbox[1].close()
+    _sandbox = None
+
+
+def default_limits() -> dict[str, Any]:
+    """The limits of a submission as plain data, as ``class.toml`` may change them."""
+    return asdict(Limits())

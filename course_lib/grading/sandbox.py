@@ -1,0 +1,421 @@
+"""Start a sandbox, talk to the process in it within limits, and end it.
+
+Three ways to seal a submission off, chosen explicitly and recorded in every result: ``bwrap``
+(bubblewrap, Linux), ``container`` (docker or podman) and ``none``, for submissions one trusts as
+one's own code. What happens inside stands in ``worker.py``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import secrets
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from course_lib.grading import wire
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ISOLATIONS = ("bwrap", "container", "none")
+START_SECONDS = 120  # torch is slow to import on a busy machine
+TICK = 0.2
+LOST_USER = 61_184  # as root, submissions run as a user of this number or a little above
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp/home",
+    "COURSE_HOME": "/tmp/home/course",
+    "USER": "student",
+    "LANG": "C.UTF-8",
+    "MPLBACKEND": "Agg",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. Seconds are by the clock, sizes in bytes."""
+
+    call: float = 20
+    cell: float = 60
+    total: float = 300
+    memory: int = 2 * 2**30
+    disk: int = 64 * 2**20
+    printed: int = 16 * 2**20
+    processes: int = 64
+
+
+class Stopped(BaseException):
+    """The submission was stopped, and why. Not an ``Exception``: no check may swallow it."""
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SandboxError(BaseException):
+    """The sandbox itself does not work: never the student's fault."""
+
+
+def runtime_paths() -> list[str]:
+    """What a Python with the course package needs to read, and nothing else of this machine."""
+    found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [f"{root}/{lib}" for root in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")]
+    found += [sys.executable, f"{sys.prefix}/pyvenv.cfg", str(PACKAGE)]
+    found += ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"]
+    found = [path for path in dict.fromkeys(found) if os.path.exists(path)]
+    return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
+
+
+def bwrap_command(limits: Limits, root: bool) -> list[str]:
+    """bubblewrap with no network, no files but the runtime, an empty environment, a small disk."""
+    command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    command += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"]
+    # Root gives itself up inside (see worker.py): a limit on processes does not hold for root.
+    command += ["--cap-drop", "ALL"]
+    command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else []
+    command += [] if root else ["--unshare-user"]
+    for name, value in ENVIRONMENT.items():
+        command += ["--setenv", name, value]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/dev/shm", "/tmp"):  # before the binds, which may lie under /tmp
+        command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
+    paths = runtime_paths()
+    parents = {str(parent) for path in paths for parent in Path(path).parents}
+    for parent in sorted(parents - {"/", "/tmp"}):  # left alone, only root could enter them
+        command += ["--perms", "0755", "--dir", parent]
+    for path in paths:
+        command += ["--ro-bind", path, path]
+    # bubblewrap's own / and /dev are folders in memory without a limit.
+    return [*command, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
+
+
+def container_command(image: str, name: str, limits: Limits) -> list[str]:
+    """docker or podman, whichever is there, with the same properties."""
+    tool = next((t for t in ("docker", "podman") if shutil.which(t)), "docker")
+    command = [tool, "run", "--rm", "--interactive", f"--name={name}", "--network=none"]
+    command += ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    command += ["--user=65534:65534", f"--memory={limits.memory}", f"--shm-size={limits.disk}"]
+    command += [f"--pids-limit={limits.processes}", f"--tmpfs=/tmp:rw,size={limits.disk}"]
+    return [*command, *(f"--env={k}={v}" for k, v in ENVIRONMENT.items()), image]
+
+
+class Sandbox:
+    """One sandbox; :meth:`start` begins a submission in it, after which it can be asked.
+
+    Parameters
+    ----------
+    isolation : "bwrap", "container" or "none"
+    preload : modules to import before the first submission, for speed only
+    image : for containers, an image with this package installed
+    """
+
+    def __init__(
+        self,
+        isolation: str = "bwrap",
+        limits: Limits | None = None,
+        preload: tuple[str, ...] = ("torch",),
+        image: str = "course-grading",
+    ) -> None:
+        self.isolation, self.limits, self.preload = isolation, limits or Limits(), preload
+        self.image = image
+        self.nursery = isolation == "bwrap"  # until nested namespaces turn out to be forbidden
+        self.process: subprocess.Popen | None = None
+        self.control: socket.socket | None = None
+        self.channel: socket.socket | None = None
+        self.output = -1
+        self.spent = 0.0
+
+    # --- beginning and ending --------------------------------------------------------------
+
+    def start(self) -> None:
+        """A fresh process for a submission, or for the same one again after it was stopped.
+
+        Raises
+        ------
+        SandboxError : it cannot be had on this machine
+        """
+        self.stop()
+        self.frame, self.printed, self.told = bytearray(), 0, b""
+        if self.process is None:
+            self._launch()
+        if self.nursery:
+            ours, theirs = socket.socketpair()
+            self.output, printing = os.pipe()
+            socket.send_fds(self.control, [b"n"], [theirs.fileno(), printing])
+            theirs.close()
+            os.close(printing)
+            self._expect(b"n")
+            self.channel = ours
+        hello = self._receive(time.monotonic() + START_SECONDS)
+        if hello is None or "hello" not in hello[0]:
+            raise SandboxError(f"the sandbox did not start: {self.told.decode(errors='replace')}")
+        if not hello[0]["hello"]:
+            self.close()
+            self.nursery = False
+            self.start()
+
+    def _launch(self) -> None:
+        root = os.geteuid() == 0
+        inside = {"nursery": self.nursery, "preload": self.preload, "uid": None}
+        if root and self.isolation == "bwrap":
+            inside["uid"] = LOST_USER + os.getpid() % 4096
+        inside |= {"data": self.limits.memory, "nproc": self.limits.processes, "core": 0}
+        inside |= {"fsize": self.limits.disk, "cpu": int(self.limits.total) + 60}
+        inside["disk"] = self.limits.disk
+        self.name = f"course-grading-{secrets.token_hex(6)}"
+        # -I: no variable and no folder of the caller has a say in what is imported.
+        python = [sys.executable, "-I", "-B", "-m", "course_lib.grading.worker", json.dumps(inside)]
+        environment, command, folder = {}, python, None
+        if self.isolation == "bwrap":
+            command = [*bwrap_command(self.limits, root), *python]
+            environment = {"PATH": os.environ.get("PATH", "")}
+        elif self.isolation == "container":
+            command = container_command(self.image, self.name, self.limits) + [
+                "python",
+                *python[1:],
+            ]
+            environment = dict(os.environ)
+        else:
+            folder = tempfile.mkdtemp(prefix="course-grading-")
+            environment = ENVIRONMENT | {"HOME": folder, "COURSE_HOME": folder}
+        ours, theirs = socket.socketpair()
+        output, printing = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=theirs, stdout=printing, stderr=printing, env=environment, cwd=folder
+            )
+        except OSError as error:
+            raise SandboxError(f"{command[0]} cannot be started: {error}") from None
+        finally:
+            theirs.close()
+            os.close(printing)
+        self.folder = folder
+        if self.nursery:
+            self.control, self.log = ours, output
+            self._expect(b"+")
+        else:
+            self.channel, self.output = ours, output
+
+    def _expect(self, answer: bytes) -> None:
+        """The nursery's answer, or an error with what it said before it died."""
+        try:
+            self.control.settimeout(START_SECONDS)
+            if self.control.recv(1) == answer:
+                return
+        except OSError:
+            pass
+        os.set_blocking(self.log, False)
+        try:
+            said = os.read(self.log, 4000).decode(errors="replace").strip()
+        except OSError:
+            said = "it does not answer"
+        self.close()
+        raise SandboxError(f"the sandbox did not start: {said}")
+
+    def stop(self) -> None:
+        """End the submission's processes, every one. The nursery stays for the next one."""
+        if self.channel is None:
+            return
+        self.channel.close()
+        os.close(self.output)
+        self.channel, self.output = None, -1
+        if self.nursery:
+            try:
+                self.control.settimeout(10)
+                self.control.sendall(b"k")
+                if self.control.recv(1) == b"k":
+                    return
+            except OSError:
+                pass
+        self.close()
+
+    def close(self) -> None:
+        """End everything. Killing bubblewrap ends its process namespace with all that is in it."""
+        if self.process is not None:
+            children = _descendants(self.process.pid) if self.isolation == "none" else []
+            self.process.kill()
+            self.process.wait()
+            for child in children:
+                child.kill()
+            if self.isolation == "container":
+                tool = container_command(self.image, self.name, self.limits)[0]
+                subprocess.run([tool, "rm", "--force", self.name], capture_output=True)
+            if self.folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.process = None
+        for end in (self.control, self.channel):
+            if end is not None:
+                end.close()
+        if self.control is not None:
+            os.close(self.log)
+        if self.output >= 0:
+            os.close(self.output)
+        self.control = self.channel = None
+        self.output = -1
+
+    # --- asking ----------------------------------------------------------------------------
+
+    def run_cell(self, source: str) -> dict[str, Any] | None:
+        """Run one cell; what it raised, or None.
+
+        Raises
+        ------
+        Stopped : it broke a limit, or the process died
+        """
+        reply, _ = self._ask({"do": "cell", "source": source}, [], self.limits.cell, {})
+        return reply.get("error")
+
+    def call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, memoryview]:
+        """Call a function of the submission with plain data, models and functions of ours.
+
+        Raises
+        ------
+        Stopped : it broke a limit, or the process died
+        """
+        data: list[bytes] = []
+        ours: dict[int, Callable[..., Any]] = {}
+
+        def handle(value: Any) -> Any:
+            if type(value).__module__.startswith("course_lib.") and hasattr(value, "tokenizer"):
+                return {"model": value.name}
+            if callable(value):
+                ours[len(ours)] = value
+                return {"call": len(ours) - 1}
+            return None
+
+        given = wire.encode((args, kwargs), data, handle)
+        message = {"do": "call", "function": function, "given": given}
+        return self._ask(message, data, self.limits.call, ours)
+
+    def _ask(
+        self, message: dict[str, Any], data: list[bytes], seconds: float, ours: dict[int, Callable]
+    ) -> tuple[dict[str, Any], memoryview]:
+        if self.channel is None:
+            raise SandboxError("the sandbox was not started")
+        begun = time.monotonic()
+        left = self.limits.total - self.spent
+        deadline = begun + min(seconds, left)
+        nonce = secrets.token_hex(8)
+        try:
+            self._send(message | {"nonce": nonce}, data, deadline)
+            while True:
+                found = self._receive(deadline)
+                if found is None:
+                    raise Stopped("died", "The process that ran your code ended.")
+                reply, extra = found
+                if reply.get("nonce") != nonce:
+                    raise Stopped("died", "Something answered that was not asked.")
+                if reply.get("do") == "output":
+                    raise Stopped("output", "The result is too large.")
+                if reply.get("do") != "ask":
+                    return reply, extra
+                self._send(*_answer(reply, extra, ours), deadline)
+        except TimeoutError:
+            what = "in all" if left < seconds else "for one call"
+            most = self.limits.total if left < seconds else seconds
+            message = f"It took longer than the {most:g} seconds allowed {what}."
+            raise Stopped("time", message) from None
+        except wire.Malformed as error:
+            raise Stopped("died", f"The answer cannot be read ({error}).") from None
+        finally:
+            self.spent += time.monotonic() - begun
+
+    def _send(self, message: dict[str, Any], data: list[bytes], deadline: float) -> None:
+        self.channel.settimeout(max(0.01, deadline - time.monotonic()))
+        try:
+            self.channel.sendall(wire.pack(message, data))
+        except TimeoutError:
+            raise
+        except OSError:
+            raise Stopped("died", "The process that ran your code ended.") from None
+
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], memoryview] | None:
+        """The next message; None if the process ended. Drains and counts what is printed."""
+        next_look = time.monotonic() + TICK
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            selector.register(self.output, selectors.EVENT_READ)
+            while True:
+                if found := wire.unpack(self.frame):
+                    return found
+                now = time.monotonic()
+                if now > deadline:
+                    raise TimeoutError
+                if now > next_look:
+                    self._look_at_memory()
+                    next_look = time.monotonic() + TICK
+                for key, _ in selector.select(TICK):
+                    if key.fileobj is self.channel:
+                        try:
+                            piece = self.channel.recv(2**20)
+                        except OSError:
+                            piece = b""
+                        if not piece:
+                            return None
+                        self.frame += piece
+                    elif not self._drain():
+                        selector.unregister(self.output)
+
+    def _drain(self) -> bool:
+        piece = os.read(self.output, 2**16)
+        self.printed += len(piece)
+        self.told = (self.told + piece)[-4000:]
+        if self.printed > self.limits.printed:
+            most = f"{self.limits.printed / 2**20:g} MiB"
+            raise Stopped("output", f"More than {most} were printed.")
+        return bool(piece)
+
+    def _look_at_memory(self) -> None:
+        used = 0
+        for process in _descendants(self.process.pid):
+            try:
+                used += process.memory_full_info().pss
+            except psutil.AccessDenied:
+                used += process.memory_info().rss
+            except psutil.Error:
+                pass
+        if used > self.limits.memory:
+            most = f"{self.limits.memory / 2**30:g} GiB"
+            raise Stopped("memory", f"More than {most} of memory were used.")
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _answer(
+    reply: dict[str, Any], extra: memoryview, ours: dict[int, Callable]
+) -> tuple[dict[str, Any], list[bytes]]:
+    """Call the function of ours that was asked for, with data; its errors travel as text."""
+    data: list[bytes] = []
+    nonce = reply["nonce"]
+    which = reply.get("which")
+    if type(which) is not int or which not in ours:
+        raise wire.Malformed("no such function")
+    given = wire.decode(reply.get("given"), extra)
+    try:
+        args, kwargs = given
+        value = ours[which](*args, **{str(k): v for k, v in kwargs.items()})
+        return {"nonce": nonce, "value": wire.encode(value, data)}, data
+    except Exception as error:
+        name = next(c.__name__ for c in type(error).__mro__ if hasattr(builtins, c.__name__))
+        return {"nonce": nonce, "error": str(error)[:1000], "kind": name}, []

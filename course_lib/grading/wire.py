@@ -1,0 +1,206 @@
+"""Plain data between the grader and the sandbox: JSON for the structure, raw bytes for arrays.
+
+Both sides import this file. The grader trusts nothing it reads: every size, type and shape is
+verified before an array is made, and no code is ever chosen by what was read (no pickle). What is
+not plain data arrives as an :class:`Opaque` that holds nothing but the name of its type.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+HEAD = struct.Struct(">II")
+MAX_JSON = 8 * 2**20
+MAX_BYTES = 128 * 2**20
+MAX_DEPTH = 40
+NUMBERS = {"bool", "float16", "float32", "float64"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+PLAIN_KEYS = (type(None), bool, int, float, str, tuple)
+
+
+class Malformed(Exception):
+    """What was read is not a message of ours: too large, damaged, or lying about itself."""
+
+
+class Opaque:
+    """Something that is not plain data; the name of its class is all that came along."""
+
+
+def encode(value: Any, data: list[bytes], handle: Callable[[Any], Any] | None = None) -> Any:
+    """A value as something JSON can hold; the bytes of its arrays are appended to ``data``.
+
+    Parameters
+    ----------
+    value : None, bool, int, float, str, list, tuple, dict, numeric array or tensor, nested freely;
+        anything else becomes an :class:`Opaque` on the other side
+    data : receives the bytes of the arrays in the order of their occurrence
+    handle : called for what is none of these; returns a node of its own, or None
+    """
+    return _encode(value, data, handle, 0)
+
+
+def _encode(value: Any, data: list[bytes], handle: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise Malformed("nested too deeply")
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    torch = sys.modules.get("torch")  # no tensor can be here unless torch is
+    if torch is not None and isinstance(value, torch.Tensor):
+        name = str(value.dtype).removeprefix("torch.")
+        if name in NUMBERS | {"bfloat16"}:
+            plain = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+            plain = plain.cpu().contiguous()
+            raw = plain.view(torch.int16) if name == "bfloat16" else plain
+            data.append(raw.numpy().tobytes())
+            return {"tensor": [name, list(value.shape), bool(value.requires_grad)]}
+    elif isinstance(value, (np.ndarray, np.generic)) and value.dtype.name in NUMBERS:
+        data.append(np.ascontiguousarray(value).tobytes())
+        kind = "array" if isinstance(value, np.ndarray) else "scalar"
+        return {kind: [value.dtype.name, list(value.shape)]}
+    for kind in (bool, int, float, str):  # of a subclass only the plain value travels
+        if isinstance(value, kind):
+            return kind(value)
+    if handle is not None and (node := handle(value)) is not None:
+        return node
+    if isinstance(value, Mapping):
+        pairs = [(key, value[key]) for key in list(value)]
+        return {"dict": [[_encode(v, data, handle, depth + 1) for v in p] for p in pairs]}
+    if isinstance(value, (tuple, Sequence)) and not isinstance(value, (bytes, bytearray)):
+        items = [_encode(item, data, handle, depth + 1) for item in value]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype.name in NUMBERS:
+            return _encode(array, data, handle, depth + 1)
+    if hasattr(value, "__float__") and not isinstance(value, (complex, np.ndarray)):
+        return float(value)
+    return {"other": type(value).__name__}
+
+
+def decode(node: Any, data: memoryview, resolve: Callable[[str, Any], Any] | None = None) -> Any:
+    """The value that :func:`encode` was given; ``data`` holds the bytes of all its arrays.
+
+    Raises
+    ------
+    Malformed : anything that ``encode`` would not have written
+    """
+    reader = _Reader(data, resolve)
+    value = reader.value(node, 0)
+    if reader.at != len(data):
+        raise Malformed("bytes left over")
+    return value
+
+
+class _Reader:
+    def __init__(self, data: memoryview, resolve: Callable[[str, Any], Any] | None) -> None:
+        self.data, self.resolve, self.at = data, resolve, 0
+
+    def value(self, node: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise Malformed("nested too deeply")
+        if node is None or type(node) in (bool, int, float, str):
+            return node
+        if type(node) is list:
+            return [self.value(item, depth + 1) for item in node]
+        if type(node) is not dict or len(node) != 1:
+            raise Malformed("not a value")
+        [(kind, content)] = node.items()
+        if kind == "tuple" and type(content) is list:
+            return tuple(self.value(item, depth + 1) for item in content)
+        if kind == "dict" and type(content) is list:
+            return dict(self.pair(item, depth + 1) for item in content)
+        if kind in ("tensor", "array", "scalar"):
+            return self.numbers(kind, content)
+        if kind == "other" and type(content) is str:
+            return type(safe_name(content), (Opaque,), {})()
+        if self.resolve is not None:
+            return self.resolve(kind, content)
+        raise Malformed(f"a value of kind {kind[:20]!r}")
+
+    def pair(self, item: Any, depth: int) -> tuple[Any, Any]:
+        if type(item) is not list or len(item) != 2:
+            raise Malformed("not a pair")
+        key = self.value(item[0], depth)
+        try:
+            hash(key)
+        except TypeError:
+            raise Malformed("a key that cannot be one") from None
+        return (key if isinstance(key, PLAIN_KEYS) else repr(key)), self.value(item[1], depth)
+
+    def numbers(self, kind: str, content: Any) -> Any:
+        length = 3 if kind == "tensor" else 2
+        if type(content) is not list or len(content) != length:
+            raise Malformed("not an array")
+        name, shape = content[:2]
+        allowed = NUMBERS | ({"bfloat16"} if kind == "tensor" else set())
+        if type(name) is not str or name not in allowed:
+            raise Malformed("numbers of an unknown type")
+        if type(shape) is not list or len(shape) > 16:
+            raise Malformed("not a shape")
+        if not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
+            raise Malformed("not a shape")
+        width = 2 if name == "bfloat16" else np.dtype(name).itemsize
+        size = math.prod(shape) * width
+        if size > len(self.data) - self.at:
+            raise Malformed("an array with fewer bytes than it claims")
+        raw = bytearray(self.data[self.at : self.at + size])
+        self.at += size
+        if kind == "tensor":
+            import torch
+
+            kept = torch.int16 if name == "bfloat16" else getattr(torch, name)
+            flat = torch.frombuffer(raw, dtype=kept) if raw else torch.empty(0, dtype=kept)
+            tensor = flat.view(getattr(torch, name)).reshape(shape)
+            wants = content[2] is True and tensor.is_floating_point()
+            return tensor.requires_grad_() if wants else tensor
+        array = np.frombuffer(raw, dtype=name).reshape(shape)
+        return array if kind == "array" else array[()]
+
+
+def safe_name(name: str) -> str:
+    """A type's name with nothing in it but letters, digits and underscores."""
+    return re.sub(r"\W", "_", str(name))[:60] or "object"
+
+
+def pack(message: dict[str, Any], data: Sequence[bytes] = ()) -> bytes:
+    """One frame: the two lengths, the JSON text, the bytes of all arrays."""
+    text = json.dumps(message).encode()
+    size = sum(map(len, data))
+    if len(text) > MAX_JSON or size > MAX_BYTES:
+        raise Malformed("too large to be sent")
+    return b"".join([HEAD.pack(len(text), size), text, *data])
+
+
+def unpack(frame: bytearray) -> tuple[dict[str, Any], memoryview] | None:
+    """Take one frame off the front of ``frame``; None while it is not complete.
+
+    Raises
+    ------
+    Malformed : too large, or not JSON
+    """
+    if len(frame) < HEAD.size:
+        return None
+    text, size = HEAD.unpack_from(frame)
+    if text > MAX_JSON or size > MAX_BYTES:
+        raise Malformed("too large")
+    end = HEAD.size + text + size
+    if len(frame) < end:
+        return None
+    body = bytes(frame[HEAD.size : end])
+    del frame[:end]
+    try:
+        message = json.loads(body[:text])
+    except (ValueError, RecursionError):
+        raise Malformed("not JSON") from None
+    if type(message) is not dict:
+        raise Malformed("not a message")
+    return message, memoryview(body)[text:]
