@@ -48,7 +48,42 @@ def build_parser() -> argparse.ArgumentParser:
 
     progress = commands.add_parser("progress", help="what you have done so far")
     progress.set_defaults(run=run_progress)
+
+    submit = commands.add_parser("submit", help="make the file to hand in, with a receipt")
+    submit.add_argument("unit", help="for instance 01")
+    submit.add_argument("--out", type=Path, default=Path("handed-in"), help="default: handed-in")
+    submit.set_defaults(run=run_submit)
+    _add_instructors_commands(commands)
     return parser
+
+
+def _add_instructors_commands(commands: argparse._SubParsersAction) -> None:
+    """Release, collect, grade, feed back, report; docs/grading.md says how they go together."""
+    helps = {
+        "release": "for instructors: build what students receive",
+        "collect": "for instructors: take in what students handed in",
+        "grade": "for instructors: grade what was collected, each in a sandbox",
+        "feedback": "for instructors: write a page of feedback for each student",
+        "report": "for instructors: write the table of points and the report on the class",
+    }
+    made = {name: commands.add_parser(name, help=text) for name, text in helps.items()}
+    for name, parser in made.items():
+        parser.add_argument("unit", nargs="+" if name == "release" else None, help="such as 01")
+        parser.add_argument("--class", dest="folder", type=Path, default=Path("class"),
+                            help="folder of the class; default: class")  # fmt: skip
+        parser.set_defaults(run=run_instructors_command, command=name)
+    made["release"].add_argument("--out", type=Path, default=Path("build/release"))
+    made["collect"].add_argument("source", type=Path, help="a folder, or a platform's zip file")
+    grade = made["grade"]
+    grade.add_argument("--jobs", type=int, default=1, help="processes of this machine; default: 1")
+    grade.add_argument("--scheduler", default="", help="a Dask cluster instead: tcp://...")
+    grade.add_argument("--student", action="append", default=[], help="grade this one again")
+    grade.add_argument("--exercise", action="append", default=[], help="grade only this one again")
+    grade.add_argument("--isolation", choices=("bwrap", "container", "none"), default="bwrap")
+    grade.add_argument("--image", default="course-grading", help="for --isolation container")
+    grade.add_argument("--i-trust-these-submissions", action="store_true", dest="trusted",
+                       help="needed for --isolation none: their code runs as you")  # fmt: skip
+    grade.add_argument("--no-gradebook", action="store_true", help="do without nbgrader")
 
 
 def run_lab(options: argparse.Namespace) -> int:
@@ -151,6 +186,21 @@ def run_progress(options: argparse.Namespace) -> int:
 
     print(progress.progress_report(), calibration(), f"File: {progress.journal()}", sep="\n\n")
     return 0
+
+
+def run_submit(options: argparse.Namespace) -> int:
+    """Pack the notebook of a unit and print what is inside, warnings and the receipt."""
+    from course_lib import doctor
+    from course_lib.grading import commands
+
+    return commands.submit(options.unit, doctor.COURSE, options.out)
+
+
+def run_instructors_command(options: argparse.Namespace) -> int:
+    """Hand over to course_lib/grading/commands.py, which has a function for each command."""
+    from course_lib.grading import commands
+
+    return commands.run(options)
 
 
 if __name__ == "__main__":

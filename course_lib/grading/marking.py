@@ -7,6 +7,7 @@ another machine. The result is described in docs/grading.md.
 from __future__ import annotations
 
 import builtins
+import threading
 import time
 from dataclasses import asdict
 from types import ModuleType
@@ -17,7 +18,8 @@ from course_lib.checks.calling import CHANGED, Student, run_checks
 from course_lib.checks.results import Exercise, Part, Wrong
 from course_lib.grading import wire
 from course_lib.grading.graft import Unreadable, graft, imported_modules
-from course_lib.grading.sandbox import Limits, Sandbox, SandboxError, Stopped
+from course_lib.grading.isolation import Limits
+from course_lib.grading.sandbox import Sandbox, SandboxError, Stopped
 
 FORMAT = 1
 # From the best to the worst; a submission has the worst status of its exercises.
@@ -27,7 +29,7 @@ MAX_MESSAGE = 600
 # What a limit on memory looks like from inside.
 NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory")
 
-_sandbox: tuple[Any, Sandbox] | None = None
+_kept = threading.local()  # a worker of a cluster may grade in several threads
 
 
 class Submission:
@@ -188,6 +190,8 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
     todo = {id: e for id, e in todo.items() if id in (job.get("only") or todo)}
     result["points"] = sum(exercise.points for exercise in todo.values())
     try:
+        if job.get("problem"):
+            raise Unreadable(job["problem"])
         grafted = graft(job["released"], job["submitted"])
     except Unreadable as error:
         result |= {"status": "unreadable", "earned": 0, "message": str(error)}
@@ -206,10 +210,7 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
                 for id, exercise in todo.items()
             ]
             sandbox.stop()
-            worst = max((e["status"] for e in result["exercises"]), key=STATUSES.index)
-            result |= {"status": worst, "message": ""}
-            if worst != "infrastructure":
-                result["earned"] = sum(e["earned"] for e in result["exercises"])
+            result = summed(result | {"message": ""})
             break
         except (SandboxError, Exception) as error:
             result["message"] = f"{type(error).__name__}: {_short(error)}"
@@ -217,25 +218,34 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
     return result | {"seconds": round(time.monotonic() - begun, 3)}
 
 
+def summed(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with the worst status of its exercises, and the sum of their points."""
+    worst = max((e["status"] for e in result["exercises"]), key=STATUSES.index)
+    known = worst != "infrastructure"
+    earned = sum(e["earned"] for e in result["exercises"]) if known else None
+    return result | {"status": worst, "earned": earned}
+
+
 def _sandbox_for(job: dict[str, Any]) -> Sandbox:
-    """The sandbox of this process, kept for the next submission while the settings are the same."""
-    global _sandbox
-    modules = tuple(imported_modules(job["released"]))
-    limits = Limits(**job["limits"])
-    settings = (job["isolation"], limits, modules, job.get("image", ""))
-    if _sandbox is None or _sandbox[0] != settings:
+    """The sandbox of this thread, kept for the next submission while the settings are the same."""
+    settings = (
+        job["isolation"],
+        Limits(**job["limits"]),
+        tuple(imported_modules(job["released"])),
+        job.get("image", ""),
+    )
+    if getattr(_kept, "settings", None) != settings:
         discard_sandbox()
-        _sandbox = settings, Sandbox(*settings)
-    _sandbox[1].spent = 0.0
-    return _sandbox[1]
+        _kept.settings, _kept.sandbox = settings, Sandbox(*settings)
+    _kept.sandbox.spent = 0.0
+    return _kept.sandbox
 
 
 def discard_sandbox() -> None:
-    """End the sandbox of this process, if there is one."""
-    global _sandbox
-    if _sandbox is not None:
-        _sandbox[1].close()
-    _sandbox = None
+    """End the sandbox of this thread, if there is one."""
+    if getattr(_kept, "settings", None) is not None:
+        _kept.sandbox.close()
+    _kept.settings = None
 
 
 def default_limits() -> dict[str, Any]:

@@ -1,0 +1,260 @@
+"""A class on disk, and the run that grades it.
+
+A class is a folder: ``roster.csv``, ``class.toml`` (dates, late policy, limits; all optional), a
+secret ``key``, and what the commands write: ``collected/``, ``results/``, ``feedback/`` and more.
+Workers return results as plain data; only the process that was called writes files. A result is
+written whole or not at all, so a run that is killed continues where it was.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import hmac
+import json
+import math
+import multiprocessing
+import os
+import secrets
+import signal
+import sys
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from course_lib.grading.collect import SAFE_ID, CollectError, read_roster, write_json
+from course_lib.grading.isolation import PACKAGE
+from course_lib.grading.marking import ATTEMPTS, FORMAT, default_limits, grade_submission
+
+DAY = 24 * 3600
+
+
+class ClassError(ValueError):
+    """The class or the course is not complete; the message says what is missing."""
+
+
+class Classroom:
+    """The folder of a class, together with the folder of the course."""
+
+    def __init__(self, folder: Path, course: Path = PACKAGE.parent) -> None:
+        self.folder, self.course = folder, course
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        path = self.folder / "class.toml"
+        try:
+            return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+        except tomllib.TOMLDecodeError as error:
+            raise ClassError(f"{path}: {error}") from None
+
+    @cached_property
+    def roster(self) -> list[dict[str, str]]:
+        try:
+            return read_roster(self.folder / "roster.csv")
+        except CollectError as error:
+            raise ClassError(str(error)) from None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        chosen, known = self.settings.get("limits", {}), default_limits()
+        if unknown := set(chosen) - set(known):
+            raise ClassError(
+                f"class.toml, [limits]: {sorted(unknown)} are none of {sorted(known)}."
+            )
+        return known | chosen
+
+    def assignment(self, unit: str) -> str:
+        """The name of a unit's assignment, for example ``01_behaviour``."""
+        found = sorted(self.course.glob(f"exercises/{unit}_*/{unit}_*.ipynb"))
+        if not found:
+            raise ClassError(f"There is no assignment {unit} in {self.course / 'exercises'}.")
+        return found[0].stem
+
+    def released(self, unit: str) -> bytes:
+        name = self.assignment(unit)
+        return (self.course / "exercises" / name / f"{name}.ipynb").read_bytes()
+
+    def held_out(self, unit: str) -> str:
+        """The text of the unit's held-out checks, which must be here to grade."""
+        path = self.course / "solutions" / self.assignment(unit) / "hidden_checks.py"
+        if not path.is_file():
+            raise ClassError(f"{path} is missing: without it no held-out check can run.")
+        return path.read_text("utf-8")
+
+    def seed(self, unit: str, student: str) -> int:
+        """The seed of a student's random inputs: it follows from the class's key and the id."""
+        path = self.folder / "key"
+        if not path.is_file():
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+        digest = hmac.new(bytes.fromhex(path.read_text()), f"{unit} {student}".encode(), "sha256")
+        return int.from_bytes(digest.digest()[:6])
+
+    def folder_of(self, what: str, unit: str) -> Path:
+        return self.folder / what / unit
+
+    def result(self, unit: str, student: str) -> dict[str, Any] | None:
+        path = self.folder_of("results", unit) / f"{student}.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+    def results(self, unit: str) -> list[dict[str, Any]]:
+        found = (self.result(unit, row["id"]) for row in self.roster)
+        return [result for result in found if result is not None]
+
+    def late(self, unit: str, student: str, received: str) -> tuple[int, float]:
+        """Days after the date due, begun ones counting, and the percentage that they cost."""
+        due = self.settings.get("extensions", {}).get(unit, {}).get(student)
+        due = due or self.settings.get("due", {}).get(unit)
+        if due is None or not received:
+            return 0, 0.0
+        policy = self.settings.get("late", {})
+        due = due if due.tzinfo else due.astimezone()
+        over = (datetime.fromisoformat(received) - due).total_seconds()
+        over -= 60 * policy.get("grace_minutes", 0)
+        days = max(0, math.ceil(over / DAY))
+        cost = policy.get("percent_per_day", 0) * days
+        return days, float(min(cost, policy.get("most_percent", 100)))
+
+
+def jobs_for(
+    room: Classroom, unit: str, isolation: str, image: str, students: list[str], only: list[str]
+) -> Iterator[dict[str, Any]]:
+    """What has to be graded: everything collected that has no result for the same inputs.
+
+    Students named are graded in any case; ``only`` limits the exercises.
+    """
+    released, held_out, limits = room.released(unit), room.held_out(unit), room.limits
+    inputs = hashlib.sha256(released + held_out.encode() + json.dumps(limits).encode())
+    for path in sorted((PACKAGE / "checks").glob("*.py")):
+        inputs.update(path.read_bytes())
+    book = json.loads(released)
+    folder = room.folder_of("collected", unit)
+    if unknown := [s for s in students if not (folder / f"{s}.json").is_file()]:
+        raise ClassError(f"Nothing was collected from {', '.join(unknown)}.")
+    for path in sorted(folder.glob("*.json")):
+        student = path.stem
+        if not SAFE_ID.fullmatch(student) or (students and student not in students):
+            continue
+        record, before = json.loads(path.read_text("utf-8")), room.result(unit, student)
+        seed = room.seed(unit, student)
+        digest = inputs.copy()
+        digest.update(f"{FORMAT} {seed} {isolation} {record['sha256']}".encode())
+        print_ = digest.hexdigest()
+        done = before and before["inputs"] == print_ and before["status"] != "infrastructure"
+        if done and not students and not only:
+            continue
+        yield {
+            "unit": unit,
+            "student": student,
+            "seed": seed,
+            "inputs": print_,
+            "received": record["received"],
+            "released": book,
+            "submitted": record["notebook"],
+            "problem": record["problem"],
+            "held_out": held_out,
+            "isolation": isolation,
+            "image": image,
+            "limits": limits,
+            "only": only if before and before["exercises"] else [],
+        }
+
+
+def grade(
+    room: Classroom,
+    unit: str,
+    *,
+    isolation: str = "bwrap",
+    image: str = "course-grading",
+    workers: int = 1,
+    scheduler: str = "",
+    students: list[str] | None = None,
+    only: list[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Grade what was collected, with a progress bar; the results of this run.
+
+    Parameters
+    ----------
+    workers : local processes, each with a sandbox
+    scheduler : address of a Dask cluster to use instead; it must have the same course installed
+    students, only : grade these again, only these exercises
+
+    Raises
+    ------
+    ClassError : something is missing
+    """
+    jobs = list(jobs_for(room, unit, isolation, image, students or [], only or []))
+    done = []
+    # One that takes long for a reason must not hold up the others at the end: no order is kept.
+    with tqdm(total=len(jobs), desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
+        for job, result in (_on_cluster if scheduler else _here)(jobs, scheduler or workers):
+            result |= {"inputs": job["inputs"], "received": job["received"]}
+            if job["only"]:
+                result = merged(room.result(unit, job["student"]), result)
+            write_json(room.folder_of("results", unit) / f"{job['student']}.json", result)
+            done.append(result)
+            bar.update()
+    return done
+
+
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The earlier result with the exercises of a later one in place of its own."""
+    from course_lib.grading.marking import summed
+
+    new = {exercise["id"]: exercise for exercise in now["exercises"]}
+    if not new:
+        return now
+    exercises = [new.get(exercise["id"], exercise) for exercise in before["exercises"]]
+    return summed(now | {"exercises": exercises, "points": before["points"]})
+
+
+def _here(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[dict, dict]]:
+    """Grade in processes of this machine. One that dies is replaced, and its job tried again."""
+    left, attempts = {job["student"]: job for job in jobs}, 0
+    while left and attempts < ATTEMPTS:
+        attempts += 1
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(max(1, workers), context, initializer=_end_with_parent)
+        try:
+            futures = {pool.submit(grade_submission, job): job for job in left.values()}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+                del left[futures[future]["student"]]
+        except BrokenExecutor:
+            continue
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if left:
+        raise ClassError(
+            f"The grader's own process died on {', '.join(left)}; see docs/grading.md."
+        )
+
+
+def _end_with_parent() -> None:
+    """A run that is killed leaves no process behind (Linux)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict, dict]]:
+    try:
+        from distributed import Client
+        from distributed import as_completed as completed
+    except ImportError:
+        raise ClassError(
+            "For --scheduler install Dask: pip install 'course-lib[grading]'"
+        ) from None
+    with Client(address) as client:
+        # A worker that dies is the cluster's fault, not the submission's: let it try again.
+        futures = {
+            client.submit(grade_submission, job, pure=False, retries=ATTEMPTS): job for job in jobs
+        }
+        for future, result in completed(futures, with_results=True):
+            yield futures[future], result

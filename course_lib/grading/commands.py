@@ -1,0 +1,101 @@
+"""What ``course release|collect|grade|feedback|report|submit`` do, each in one function.
+
+The exit status is 0 if all went well, 1 if something is left to do, 2 if it could not be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from course_lib.grading import classroom, handing
+from course_lib.grading.collect import CollectError
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one of the instructors' commands; what is missing becomes a message."""
+    room = classroom.Classroom(options.folder)
+    try:
+        return COMMANDS[options.command](room, options)
+    except (classroom.ClassError, CollectError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def submit(unit: str, course: Path, out: Path) -> int:
+    """Make the bundle to hand in. It is made with warnings as well: deciding is up to students."""
+    try:
+        print(handing.make_bundle(unit, course, out))
+    except classroom.ClassError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def release(room: classroom.Classroom, options: argparse.Namespace) -> int:
+    print(handing.make_release(room, options.unit, options.out))
+    return 0
+
+
+def collect(room: classroom.Classroom, options: argparse.Namespace) -> int:
+    from course_lib.grading.collect import collect as take_in
+
+    name = room.assignment(options.unit)
+    folder = room.folder_of("collected", options.unit)
+    taken, notes = take_in(options.source, room.roster, name, folder)
+    print(*notes, f"{len(taken)} of {len(room.roster)} students: {folder}", sep="\n")
+    return int(len(taken) < len(room.roster))
+
+
+def grade(room: classroom.Classroom, options: argparse.Namespace) -> int:
+    if options.isolation == "none" and not options.trusted:
+        raise classroom.ClassError(
+            "--isolation none lets the code of submissions do on this machine whatever you can "
+            "do. If you trust every one, say --i-trust-these-submissions as well."
+        )
+    done = classroom.grade(
+        room,
+        options.unit,
+        isolation=options.isolation,
+        image=options.image,
+        workers=options.jobs,
+        scheduler=options.scheduler,
+        students=options.student,
+        only=options.exercise,
+    )
+    for result in done:
+        if result["status"] == "infrastructure":
+            print(f"{result['student']}: {result['message']}", file=sys.stderr)
+    if not options.no_gradebook:
+        from course_lib.grading.gradebook import write_gradebook
+
+        # All of them: a run that was killed before this line left some out.
+        write_gradebook(room, options.unit, room.results(options.unit))
+    states = Counter(result["status"] for result in done)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    print(
+        f"Graded now: {told or 'nothing new'}. Results: {room.folder_of('results', options.unit)}"
+    )
+    return report(room, options)
+
+
+def feedback(room: classroom.Classroom, options: argparse.Namespace) -> int:
+    from course_lib.grading.reports import write_feedback
+
+    written = write_feedback(room, options.unit)
+    print(f"{len(written)} pages: {room.folder_of('feedback', options.unit)}")
+    return 0
+
+
+def report(room: classroom.Classroom, options: argparse.Namespace) -> int:
+    from course_lib.grading.reports import table_of, write_csv, write_report
+
+    print(write_csv(room, options.unit), write_report(room, options.unit), sep="\n")
+    to_do = [row for row in table_of(room, options.unit) if row["to_do"]]
+    print(f"{len(to_do)} students have something left to do, see the column to_do.")
+    return int(any("grade again" in row["to_do"] for row in to_do))
+
+
+COMMANDS = {f.__name__: f for f in (release, collect, grade, feedback, report)}
