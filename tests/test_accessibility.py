@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from course_lib import plots
 from course_lib.display import AltFigure, show
+from course_lib.widgets.attribution import attribution_figure
 from course_lib.widgets.behaviour import minimal_pair_figure
 from course_lib.widgets.tour import residual_stream_figure
 
@@ -171,6 +172,7 @@ def figures(lm) -> dict[str, AltFigure]:
         "truth_scatter": plots.truth_scatter([0.1, 0.9], [0.2, 0.8], labels={0: "a"}, **common),
         "region_lines": plots.region_lines(["1"], dict.fromkeys(names, [(1, 0.5, 1.5)]), **common),
         "minimal_pair_figure": minimal_pair_figure(lm, text, text.replace("are", "is")),
+        "attribution_figure": attribution_figure(lm, "The keys near the cabinet", "are", "is"),
         "residual_stream_figure": residual_stream_figure(lm, text),
     }
 

@@ -10,9 +10,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from course_lib.activations import replace
+from course_lib.attribution import METHODS, attribute
 from course_lib.display import Table, show
 from course_lib.model import LanguageModel
-from course_lib.widgets import Explorer, minimal_pair_explorer, residual_stream_explorer
+from course_lib.widgets import (
+    Explorer,
+    attribution_explorer,
+    minimal_pair_explorer,
+    residual_stream_explorer,
+)
+from course_lib.widgets.attribution import BASELINES, attribution_figure
 from course_lib.widgets.behaviour import minimal_pair_figure
 from course_lib.widgets.tour import read_stream, residual_stream_figure
 
@@ -255,3 +262,41 @@ def test_stream_explorer_offers_the_tokens_of_the_text(lm):
     assert "at least one word" in explorer.view.value
     text.value = "The zeitgeist"
     assert "zeitgeist" in explorer.figure.caption and "[UNK]" in explorer.figure.alt
+
+
+ASKED = ("The keys near The cabinet", "are", "is")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_attribution_figure_shows_the_scores_of_the_method(lm, method):
+    result = attribute(lm, *ASKED, method=method)
+    figure = attribution_figure(lm, *ASKED, method=method)
+    assert figure.tables[0].rows == [
+        [token, f"{score:+.3f}"]
+        for token, score in zip(result.tokens, result.scores.tolist(), strict=True)
+    ]
+    assert result.caption in figure.caption
+
+
+def test_the_baseline_of_the_attribution_figure_is_used_and_an_unknown_one_is_named(lm):
+    unknown, left_out = (
+        attribution_figure(lm, *ASKED, baseline=name) for name in list(BASELINES)[:2]
+    )
+    assert unknown.tables != left_out.tables and "deleted" in left_out.caption
+    with pytest.raises(ValueError, match="unknown word, left out, drawn by the model"):
+        attribution_figure(lm, *ASKED, baseline="zero")
+    with pytest.raises(ValueError, match="Choose one of erasure"):
+        attribution_figure(lm, *ASKED, method="guess")
+
+
+def test_the_attribution_explorer_asks_without_a_foil_and_shows_mistakes(lm):
+    explorer = attribution_explorer(lm, [ASKED, ("The key near", "cabinet", "")])
+    assert "why are rather than is?" in explorer.figure.alt
+    explorer.controls["foil"].value = ""
+    assert "why are?" in explorer.figure.alt
+    explorer.controls["target"].value = "of two"
+    assert explorer.figure is None and "one token" in explorer.view.value
+    explorer.box.children[0].value = 1
+    assert "why cabinet?" in explorer.figure.alt and explorer.values()["text"] == "The key near"
+    with pytest.raises(ValueError, match="at least one"):
+        attribution_explorer(lm, [])

@@ -54,7 +54,9 @@ def new_model(name: str, seed: int = 0, **sizes: int) -> nn.Module:
         config = GPT2Config(
             vocab_size=vocab_size, n_positions=256, resid_pdrop=0.0, embd_pdrop=0.0,
             attn_pdrop=0.0, bos_token_id=BOS, eos_token_id=EOS,
-            use_cache=False, initializer_range=0.05, **shape,
+            use_cache=False, initializer_range=0.05,
+            activation_function="gelu_pytorch_tanh",  # GPT-2's own formula in one operation
+            **shape,
         )  # fmt: skip
         model = GPT2LMHeadModel(config)
         # Large embeddings: what a word is stays readable in the stream beside what blocks add.

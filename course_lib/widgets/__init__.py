@@ -11,6 +11,7 @@ import importlib
 
 _HOME = {
     "Explorer": "live",
+    "attribution_explorer": "attribution",
     "minimal_pair_explorer": "behaviour",
     "residual_stream_explorer": "tour",
 }
