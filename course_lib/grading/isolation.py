@@ -47,7 +47,7 @@ def runtime_paths() -> list[str]:
     found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     found += [f"{root}/{lib}" for root in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")]
     found += [sys.executable, f"{sys.prefix}/pyvenv.cfg", str(PACKAGE)]
-    found += ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"]
+    found += ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/bin/sh", "/etc/ld.so.cache"]
     found = [path for path in dict.fromkeys(found) if os.path.exists(path)]
     return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -62,47 +63,29 @@ class Submission:
                 if error is not None and error.get("type") != "NotImplementedError":
                     self.problems[id] = f"The cell stopped with {_told(error)}."
 
-    def call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """The reply and its data; an accident ends the process, which :meth:`ready` repairs."""
-        try:
-            return self.sandbox.call(function, args, kwargs)
-        except Stopped:
-            self.running = False
-            raise
-
 
 class RemoteStudent(Student):
     """A student's function in the sandbox, as the checks call it."""
 
     def __init__(self, submission: Submission, exercise: Exercise) -> None:
-        super().__init__(self._ask)
+        super().__init__(partial(self._ask))  # a function with lines of its own would be quoted
         self.submission, self.name, self.changed = submission, exercise.function, False
-        self.cell = "answer-" + exercise.id.replace(".", "-")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.changed = False
         answer = super().__call__(*args, **kwargs)
         if self.changed:
             raise Wrong(CHANGED)
         return answer
 
     def _ask(self, *args: Any, **kwargs: Any) -> Any:
-        self.submission.ready()
-        reply, data = self.submission.call(self.name, args, kwargs)
-        kind = reply.get("do")
-        if kind == "missing":
-            if stopped := self.submission.stopped.get(self.cell):
-                raise Stopped(stopped.status, f"Your cell was stopped: {stopped}")
-            why = self.submission.problems.get(self.cell, "")
-            raise Wrong(f"There is no function {self.name}. {why}".strip())
-        if kind == "no function":
-            raise Wrong(f"{self.name} must be a function.")
-        if kind == "error" and isinstance(reply.get("error"), dict):
+        reply, data = self.submission.sandbox.call(self.name, args, kwargs)
+        if reply.get("do") == "error" and isinstance(reply.get("error"), dict):
             raise _error(reply["error"])
         try:
             self.changed = reply.get("changed") is not False
             return wire.decode(reply.get("value"), data)
         except wire.Malformed as error:
-            self.submission.running = False
             raise Stopped("died", f"The answer cannot be read ({error}).") from None
 
 
@@ -132,11 +115,31 @@ def _error(told: dict[str, Any]) -> BaseException:
     return kind(message)
 
 
+def _missing(submission: Submission, exercise: Exercise) -> str:
+    """Why the exercise's function cannot be called; "" if it can.
+
+    Raises
+    ------
+    Stopped : its cell was stopped
+    """
+    submission.ready()
+    found = submission.sandbox.look(exercise.function)
+    if found == "there":
+        return ""
+    if found == "no function":
+        return f"{exercise.function} must be a function."
+    cell = "answer-" + exercise.id.replace(".", "-")
+    if stopped := submission.stopped.get(cell):
+        raise Stopped(stopped.status, f"Your cell was stopped: {stopped}")
+    problem = submission.problems.get(cell, "")
+    return f"There is no function {exercise.function}. {problem}".strip()
+
+
 def grade_exercise(
     submission: Submission, exercise: Exercise, held_out: tuple[Part, ...], seed: int
 ) -> dict[str, Any]:
     """Run every part on the student's function; points earned before an accident stay."""
-    begun, parts, status, message = time.monotonic(), [], "", ""
+    begun, parts, status, message, missing = time.monotonic(), [], "", "", None
     student = RemoteStudent(submission, exercise)
     for part in (*exercise.parts, *held_out):
         entry = {"name": part.name, "held_out": part in held_out, "points": part.points}
@@ -146,6 +149,10 @@ def grade_exercise(
             entry["message"] = "Not run: the function was stopped before."
             continue
         try:
+            missing = _missing(submission, exercise) if missing is None else missing
+            if missing:
+                entry["message"] = missing
+                continue
             [done] = run_checks(exercise, student, seed, (part,)).parts
             entry |= {"earned": done.earned, "message": _short(done.message, 2000)}
         except Stopped as stopped:
@@ -228,16 +235,17 @@ def summed(result: dict[str, Any]) -> dict[str, Any]:
 
 def _sandbox_for(job: dict[str, Any]) -> Sandbox:
     """The sandbox of this thread, kept for the next submission while the settings are the same."""
+    limits = Limits(**job["limits"])
     settings = (
         job["isolation"],
-        Limits(**job["limits"]),
+        replace(limits, call=0, cell=0, printed=0),  # these may change while it is running
         tuple(imported_modules(job["released"])),
         job.get("image", ""),
     )
     if getattr(_kept, "settings", None) != settings:
         discard_sandbox()
         _kept.settings, _kept.sandbox = settings, Sandbox(*settings)
-    _kept.sandbox.spent = 0.0
+    _kept.sandbox.limits, _kept.sandbox.spent = limits, 0.0
     return _kept.sandbox
 
 

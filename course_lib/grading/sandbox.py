@@ -207,6 +207,10 @@ class Sandbox:
         reply, _ = self._ask({"do": "cell", "source": source}, [], self.limits.cell, {})
         return reply.get("error")
 
+    def look(self, name: str) -> str:
+        """Whether a function of this name is "there", "missing" or "no function"."""
+        return str(self._ask({"do": "look", "function": name}, [], self.limits.call, {})[0]["do"])
+
     def call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, memoryview]:
         """Call a function of the submission with plain data, models and functions of ours.
 

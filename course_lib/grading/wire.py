@@ -21,6 +21,7 @@ HEAD = struct.Struct(">II")
 MAX_JSON = 8 * 2**20
 MAX_BYTES = 128 * 2**20
 MAX_DEPTH = 40
+LARGEST = 2**1024  # no float is larger, and JSON has trouble with much larger integers
 NUMBERS = {"bool", "float16", "float32", "float64"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -51,6 +52,8 @@ def encode(value: Any, data: list[bytes], handle: Callable[[Any], Any] | None = 
 def _encode(value: Any, data: list[bytes], handle: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise Malformed("nested too deeply")
+    if isinstance(value, int) and abs(int(value)) >= LARGEST:
+        return {"other": "int"}
     if value is None or type(value) in (bool, int, float, str):
         return value
     torch = sys.modules.get("torch")  # no tensor can be here unless torch is

@@ -26,6 +26,9 @@ import sys
 import traceback
 from typing import Any
 
+from course_lib.checks.calling import place_of_error
+from course_lib.grading import wire
+
 NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000  # user, process, mount, IPC
 PRIVATE, NO_SETUID_DEVICES = 0x44000, 0x6  # MS_REC | MS_PRIVATE, MS_NOSUID | MS_NODEV
 DUMPABLE, ADOPT_ORPHANS = 4, 36
@@ -42,13 +45,13 @@ def main() -> None:
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
+    if not os.access(__file__, os.R_OK):
+        sys.exit("Every user must be able to read the course: chmod -R o+rX on its folder.")
     for name in ["IPython.core.interactiveshell", "numpy", *settings["preload"]]:
         try:
             importlib.import_module(name)
         except ImportError:  # the cell that needs it will say so
             pass
-    from course_lib.grading import wire
-
     if not settings["nursery"]:
         limit(settings)
         control.sendall(wire.pack({"hello": True}))
@@ -95,8 +98,6 @@ def _first_of(ready: int, starter: int) -> int:
 
 
 def _be_a_child(descriptors: list[int], started: int, settings: dict[str, Any]) -> None:
-    from course_lib.grading import wire
-
     try:
         channel = socket.socket(fileno=descriptors[0])
         os.dup2(descriptors[1], 1)
@@ -191,12 +192,13 @@ class Serving:
     def loop(self) -> None:
         while request := self.receive():
             message, data = request
-            answer = self.run_cell(message) if message["do"] == "cell" else self.call(message, data)
-            self.send(*answer)
+            if message["do"] == "look":
+                self.send(self.look(message), [])
+            else:
+                cell = message["do"] == "cell"
+                self.send(*(self.run_cell(message) if cell else self.call(message, data)))
 
     def receive(self) -> tuple[dict[str, Any], memoryview] | None:
-        from course_lib.grading import wire
-
         while (found := wire.unpack(self.frame)) is None:
             piece = self.channel.recv(2**20)
             if not piece:
@@ -205,8 +207,6 @@ class Serving:
         return found
 
     def send(self, message: dict[str, Any], data: list[bytes]) -> None:
-        from course_lib.grading import wire
-
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -221,14 +221,14 @@ class Serving:
         told = self.describe(error) if error is not None else None
         return {"nonce": message["nonce"], "do": "done", "error": told}, []
 
-    def call(self, message: dict[str, Any], data: Any) -> tuple[dict[str, Any], list[bytes]]:
-        from course_lib.grading import wire
+    def look(self, message: dict[str, Any]) -> dict[str, Any]:
+        found = self.shell.user_ns.get(message["function"])
+        state = "missing" if found is None else "there" if callable(found) else "no function"
+        return {"nonce": message["nonce"], "do": state}
 
+    def call(self, message: dict[str, Any], data: Any) -> tuple[dict[str, Any], list[bytes]]:
         nonce, sent = message["nonce"], []
         function = self.shell.user_ns.get(message["function"])
-        if not callable(function):
-            why = "missing" if function is None else "no function"
-            return {"nonce": nonce, "do": why}, sent
 
         def resolve(kind: str, content: Any) -> Any:
             return self.resolve(nonce, kind, content)
@@ -237,17 +237,19 @@ class Serving:
             args, kwargs = wire.decode(message["given"], data, resolve)
             before = _picture(args, kwargs)
             answer = function(*args, **kwargs)
-            changed = _picture(args, kwargs) != before
-            value = wire.encode(answer, sent)
-            return {"nonce": nonce, "do": "answer", "value": value, "changed": changed}, sent
         except BaseException as error:
             told = self.describe(error, function)
             return {"nonce": nonce, "do": "error", "error": told}, []
+        try:
+            changed = _picture(args, kwargs) != before
+            value = wire.encode(answer, sent)
+        except Exception:  # an object that only pretends to be data
+            changed, value = False, {"other": type(answer).__name__}
+            sent.clear()
+        return {"nonce": nonce, "do": "answer", "value": value, "changed": changed}, sent
 
     def resolve(self, nonce: str, kind: str, content: Any) -> Any:
         """A model that comes with the course, or a function that lives in the grader."""
-        from course_lib.grading import wire
-
         if kind == "model":
             from course_lib import load_model
 
@@ -265,8 +267,6 @@ class Serving:
         return ask
 
     def describe(self, error: BaseException, function: Any = None) -> dict[str, Any]:
-        from course_lib.checks.calling import place_of_error
-
         bases = [c.__name__ for c in type(error).__mro__ if getattr(builtins, c.__name__, 0) is c]
         try:
             message = str(error)[:2000]
@@ -278,8 +278,6 @@ class Serving:
 
 def _picture(args: Any, kwargs: Any) -> tuple[str, list[bytes]]:
     """What was given, in a form that tells whether it was changed."""
-    from course_lib.grading import wire
-
     data: list[bytes] = []
     return json.dumps(wire.encode((args, kwargs), data)), data
 

@@ -1,0 +1,605 @@
+"""Every known way to get points that are not deserved, to spy, to break out or to spoil a run.
+
+An attack is a submission whose answer to 01.3 is wrong and tries something, beside a right answer
+to 01.6. The deserved outcome is stated with it: nothing for 01.3 (unless said), everything for
+01.6, and a reason. After each attack a right submission in the same sandbox must get full marks.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WRONG = 'def minimal_pair_accuracy(good, bad, ties="half"):\n    return 0.123\n'
+
+
+@dataclass(frozen=True)
+class Attack:
+    """``earned`` is what 01.3 and 01.6 deserve; ``reason`` must stand in the result."""
+
+    name: str
+    code: str
+    reason: str = ""
+    status: str = "partial"
+    earned: tuple[int, int] = (0, 10)
+
+
+def patching(code: str) -> str:
+    """A wrong function, after a change to something that checks might rely on."""
+    return textwrap.dedent(code) + "\n" + WRONG
+
+
+def inside(code: str) -> str:
+    """A function that tries something when it is called, and returns a wrong answer."""
+    body = textwrap.indent(textwrap.dedent(code), "    ")
+    return f'def minimal_pair_accuracy(good, bad, ties="half"):\n{body}\n    return 0.123\n'
+
+
+CHANNEL = """
+import gc, json, os, secrets, socket, struct
+def frame(message, data=b""):
+    text = json.dumps(message).encode()
+    return struct.pack(">II", len(text), len(data)) + text + data
+def channel():
+    return next(o for o in gc.get_objects() if type(o).__name__ == "Serving").channel
+def nonce():
+    import sys
+    at = sys._getframe()
+    while "message" not in at.f_locals or "nonce" not in at.f_locals["message"]:
+        at = at.f_back
+    return at.f_locals["message"]["nonce"]
+"""
+
+ATTACKS = [
+    # --- pretending that the checks hold ----------------------------------------------------
+    Attack("numpy patched", patching("""
+        import numpy as np
+        np.allclose = np.array_equal = lambda *a, **k: True
+        np.isnan = lambda *a: np.False_
+        """)),
+    Attack("torch patched", patching("""
+        import torch
+        torch.equal = torch.allclose = lambda *a, **k: True
+        torch.Tensor.__eq__ = lambda *a: torch.tensor(True)
+        torch.isnan = lambda x: (_ for _ in ()).throw(ValueError("nan"))
+        """)),
+    Attack("checks patched", patching("""
+        from course_lib.checks import calling, unit01_scores, results
+        calling.compare = unit01_scores.compare = lambda *a, **k: None
+        calling.run_checks = lambda e, *a, **k: results.CheckResult(e.id, e.title, "ok", ())
+        unit01_scores.pair_share = unit01_scores.pair_ties = lambda *a: None
+        """)),
+    Attack("Wrong made harmless", patching("""
+        from course_lib.checks import calling, results
+        results.Wrong.__new__ = lambda *a: None
+        calling.Wrong = results.Wrong = StopIteration
+        """)),
+    Attack("assert and builtins patched", patching("""
+        import builtins
+        builtins.AssertionError = builtins.abs = builtins.float = lambda *a: 0.5
+        builtins.isinstance = lambda *a: True
+        """), "Your cell was stopped", "died"),
+    Attack("syntax tree rewritten", patching("""
+        import ast
+        class Passing(ast.NodeTransformer):
+            def visit_Assert(self, node): return ast.Pass()
+            def visit_Raise(self, node): return ast.Pass()
+        get_ipython().ast_transformers.append(Passing())
+        """), earned=(0, 9)),  # its own 01.6 can no longer raise the error asked for
+    Attack("module of the checks replaced", patching("""
+        import sys, types
+        for name in [n for n in sys.modules if n.startswith("course_lib.checks")]:
+            sys.modules[name] = types.ModuleType(name)
+        """)),
+    # --- answers that are no answers --------------------------------------------------------
+    Attack("equal to everything", """
+        class Equal(float):
+            def __eq__(self, other): return True
+            __ge__ = __le__ = __gt__ = __lt__ = __eq__
+            def __hash__(self): return 0
+            def __sub__(self, other): return 0.0
+            __rsub__ = __abs__ = __sub__
+        def minimal_pair_accuracy(*a): return Equal(0.123)
+        """, "pairs are right"),
+    Attack("object with every method", """
+        class Anything:
+            def __getattr__(self, name): return Anything()
+            def __call__(self, *a, **k): return Anything()
+            def __float__(self): return 0.123
+            def __eq__(self, other): return True
+            def __array__(self, *a, **k): raise TypeError("no")
+        def minimal_pair_accuracy(*a): return Anything()
+        """),
+    Attack("nan", inside("return float('nan')"), "nan"),
+    Attack("infinity", inside("return float('inf')"), "infinite"),
+    Attack("object array", inside("import numpy as np; return np.array([0.5, None], object)"),
+           "not a plain number"),
+    Attack("pickle that runs code", """
+        class Payload:
+            def __reduce__(self):
+                return (__import__("os").system, ("touch /tmp/owned",))
+        def minimal_pair_accuracy(*a): return Payload()
+        """, "not a plain number"),
+    Attack("number of a million digits", inside("return 10 ** 1_000_000")),
+    Attack("endless nesting", inside("x = []; x.append(x); return x"), ""),
+    Attack("result too large", inside("return 'x' * 50_000_000"), "too large", "output"),
+    Attack("endless result", """
+        class Endless(list):
+            def __iter__(self):
+                while True: yield 1.0
+        def minimal_pair_accuracy(*a): return Endless()
+        """, "", "time"),
+    Attack("input changed", inside("good += 1; bad += 1; return 0.5"), "changed the data"),
+    # --- speaking on the channel ------------------------------------------------------------
+    Attack("forged reply without the nonce", CHANNEL + inside("""
+        forged = {"nonce": secrets.token_hex(8), "do": "answer", "value": 0.5, "changed": False}
+        channel().sendall(frame(forged) * 50)
+        """), "not asked", "died"),
+    Attack("forged reply with the nonce", CHANNEL + inside("""
+        channel().sendall(frame({"nonce": nonce(), "do": "answer", "value": True, "ok": True,
+                                 "earned": 700, "points": 700, "changed": False}))
+        """), "", "died"),
+    Attack("forged result", CHANNEL + inside("""
+        channel().sendall(frame({"nonce": nonce(), "do": "done", "status": "ok", "earned": 7}))
+        """), "", "died"),
+    Attack("array that lies about its size", CHANNEL + inside("""
+        value = {"array": ["float64", [1000, 1000]]}
+        channel().sendall(frame({"nonce": nonce(), "do": "answer", "value": value,
+                                 "changed": False}, b"12345678"))
+        """), "fewer bytes", "died"),
+    Attack("array of objects on the channel", CHANNEL + inside("""
+        value = {"array": ["object", [1]]}
+        channel().sendall(frame({"nonce": nonce(), "do": "answer", "value": value,
+                                 "changed": False}, b"12345678"))
+        """), "unknown type", "died"),
+    Attack("array of negative size", CHANNEL + inside("""
+        value = {"tensor": ["float32", [-1, 4], True]}
+        channel().sendall(frame({"nonce": nonce(), "do": "answer", "value": value,
+                                 "changed": False}))
+        """), "not a shape", "died"),
+    Attack("frame of four gigabytes", CHANNEL + inside("""
+        channel().sendall(struct.pack(">II", 2**32 - 1, 2**32 - 1) + b"x" * 1000)
+        """), "too large", "died"),
+    Attack("frame that is not JSON", CHANNEL + inside("""
+        channel().sendall(struct.pack(">II", 100_000, 0) + b"[" * 100_000)
+        """), "not JSON", "died"),
+    Attack("asks for a function of the grader", CHANNEL + inside("""
+        ask = {"nonce": nonce(), "do": "ask", "which": "__import__", "given": {"tuple": []}}
+        channel().sendall(frame(ask))
+        """), "no such function", "died"),
+    Attack("channel closed", CHANNEL + inside("channel().close(); os.closerange(3, 100)"),
+           "ended", "died"),
+    # --- ending, hanging, using everything up -------------------------------------------------
+    Attack("os._exit in a function", inside("import os; os._exit(0)"), "ended", "died"),
+    Attack("os._exit in a cell", patching("import os; os._exit(0)"), "Your cell was stopped",
+           "died"),
+    Attack("SIGKILL", inside("import os; os.kill(os.getpid(), 9)"), "ended", "died"),
+    Attack("kill everything", inside("""
+        import os
+        for pid in (-1, 1):
+            try: os.kill(pid, 9)
+            except OSError: pass
+        """)),
+    Attack("crash of the interpreter", inside("import ctypes; ctypes.string_at(0)"), "ended",
+           "died"),
+    Attack("exit", inside("raise SystemExit(0)"), "SystemExit"),
+    Attack("exit when asked later", patching("import atexit, os; atexit.register(os._exit, 0)")),
+    Attack("thread that ends the process", patching("""
+        import os, threading, time
+        def later(): time.sleep(0.3); os._exit(0)
+        """) + inside("threading.Thread(target=later, daemon=True).start(); time.sleep(2)"),
+           "ended", "died"),
+    Attack("endless loop that ignores signals", inside("""
+        import signal
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            try:
+                while True: pass
+            except BaseException: pass
+        """), "1.5 seconds", "time"),
+    Attack("endless loop in a cell", patching("while True: pass"), "1.5 seconds", "time"),
+    Attack("stops itself", inside("import os; os.kill(os.getpid(), 19)"), "1.5 seconds", "time"),
+    Attack("fork bomb", inside("""
+        import os
+        try:
+            while True: os.fork()
+        except OSError:
+            while True: pass
+        """), "1.5 seconds", "time"),
+    Attack("memory", inside("x = bytearray(8 * 2**30)"), "memory", "memory"),
+    Attack("memory in torch", inside("x = torch.ones(2**31)"), "memory", "memory"),
+    Attack("memory bit by bit", inside("""
+        kept = []
+        while True: kept.append(np.ones(2**20))
+        """), "memory", "memory"),
+    Attack("memory in many processes", inside("""
+        import os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                kept = b"x" * (200 * 2**20)
+                time.sleep(60)
+        time.sleep(60)
+        """), "memory", "memory"),
+    Attack("disk", inside("""
+        import os
+        for folder in ("/", "/tmp", "/dev", "/dev/shm", "/proc", "/work", "/usr", "/etc", "."):
+            try:
+                with open(os.path.join(folder, "fill"), "wb") as file:
+                    for _ in range(400): file.write(bytes(2**20))
+            except OSError: pass
+        """)),
+    Attack("flood of output", inside("while True: print('x' * 10_000)"), "printed", "output"),
+    Attack("flood of errors", inside("""
+        import os
+        while True: os.write(2, b"x" * 10_000)
+        """), "printed", "output"),
+    Attack("message of a megabyte", inside("raise RuntimeError('<b>\\x1b[31m' * 100_000)"),
+           "RuntimeError"),
+    # --- the next submission ------------------------------------------------------------------
+    Attack("background processes", inside("""
+        import os, time
+        for _ in range(5):
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    while True: time.sleep(0.01)
+                os._exit(0)
+        """)),
+    Attack("import shadowing", inside("""
+        import os, site, sys
+        for folder in (".", "/tmp", os.environ["HOME"], site.getusersitepackages(), "/dev/shm",
+                       "/tmp/home/.ipython/profile_default/startup", *sys.path):
+            try:
+                os.makedirs(folder, exist_ok=True)
+                for name in ("torch", "numpy", "usercustomize", "sitecustomize", "00-start"):
+                    with open(f"{folder}/{name}.py", "w") as file: file.write("raise SystemExit")
+            except OSError: pass
+        """)),
+    Attack("the nursery limited, slowed, killed and traced", inside("""
+        import ctypes, os, resource, signal
+        libc = ctypes.CDLL(None)
+        for pid in range(1, 300):
+            if pid == os.getpid(): continue
+            for call in (lambda: resource.prlimit(pid, resource.RLIMIT_DATA, (1, 1)),
+                         lambda: os.kill(pid, signal.SIGKILL),
+                         lambda: os.sched_setaffinity(pid, {0}),
+                         lambda: open(f"/proc/{pid}/mem", "r+b").write(b"x"),
+                         lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+                         lambda: libc.ptrace(16, pid, 0, 0)):
+                try: call()
+                except OSError: pass
+        os.setpriority(os.PRIO_USER, os.getuid(), 19)
+        """), ""),
+    Attack("new namespaces", inside("""
+        import ctypes, os
+        libc = ctypes.CDLL(None)
+        libc.unshare(0x10000000 | 0x00020000)
+        for folder in (b"/tmp", b"/dev/shm", b"/proc", b"/"):
+            libc.umount2(folder, 2)
+        libc.mount(b"none", b"/", None, 0x5020, None)
+        os.system("mount -o remount,rw /")
+        """), ""),
+]  # fmt: skip
+KINDS = {attack.name: attack for attack in ATTACKS}
+
+
+@pytest.fixture
+def fair(graded, submission):
+    """Grades an attack; afterwards a right submission gets full marks from the same sandbox."""
+    yield graded
+    after = graded(submission(), "01.3")
+    assert (after["status"], after["earned"]) == ("ok", 10), after
+
+
+def reasons(result: dict) -> str:
+    return "\n".join(
+        [result["message"], *result["oddities"]]
+        + [exercise["message"] for exercise in result["exercises"]]
+        + [part["message"] for exercise in result["exercises"] for part in exercise["parts"]]
+    )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_attack_gets_what_it_deserves(name, fair, submission):
+    attack = KINDS[name]
+    # A limit on time that is meant to be reached is short; others leave room on a busy machine.
+    limits = {"call": 1.5, "cell": 1.5} if attack.status == "time" else {}
+    book = submission(answer_01_3=textwrap.dedent(attack.code))
+    result = fair(book, "01.3", "01.6", limits=limits)
+    earned = tuple(exercise["earned"] for exercise in result["exercises"])
+    assert earned == attack.earned, (earned, reasons(result))
+    assert result["status"] == attack.status, (result["status"], reasons(result))
+    assert attack.reason in reasons(result) and reasons(result).strip(), reasons(result)
+    assert result["attempts"] == 1
+
+
+# --- the file itself -------------------------------------------------------------------------
+
+
+def change_metadata(book):
+    for cell in book["cells"]:
+        cell["metadata"]["tags"] = ["skip-execution", "needs-model", "raises-exception"]
+        if mark := cell["metadata"].get("nbgrader"):
+            mark.update(points=10_000, grade=not mark["grade"], locked=False, schema_version=99)
+    book["metadata"] = {"kernelspec": {"name": "evil", "argv": ["rm", "-rf", "/"]}}
+    book["nbformat"] = 99
+
+
+def replace_checks(book):
+    for cell in book["cells"]:
+        if cell["id"].startswith("check-"):
+            cell["source"] = "print('10 of 10 points')"
+            cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "10/10"}]
+
+
+def find(book, id="answer-01-3"):
+    return next(cell for cell in book["cells"] if cell["id"] == id)
+
+
+def delete(book):
+    book["cells"].remove(find(book))
+
+
+def duplicate(book):
+    again = copy.deepcopy(find(book))
+    again["source"] = WRONG
+    book["cells"].append(again)
+
+
+def retype(book):
+    find(book)["cell_type"] = "raw"
+
+
+def no_grade_id(book):
+    del find(book)["metadata"]["nbgrader"]
+
+
+def odd_types(book):
+    find(book)["metadata"] = {"nbgrader": ["grade"], "tags": 3}
+    book["cells"] += [None, 7, [], {"cell_type": "code"}, {"source": {"a": 1}, "metadata": None}]
+
+
+def source_no_text(book):
+    find(book)["source"] = [1, {"x": 2}]
+
+
+def huge_source(book):
+    find(book)["source"] = "#" * 10_000_000
+
+
+def own_cells(book):
+    book["cells"].insert(0, {"cell_type": "code", "id": "x", "metadata": {}, "outputs": [],
+                             "source": "import os; os._exit(1)"})  # fmt: skip
+
+
+FILES = [
+    (change_metadata, "wrong", 0, ""),
+    (change_metadata, "right", 10, ""),
+    (replace_checks, "wrong", 0, "outside the answers"),
+    (delete, "right", 0, "missing"),
+    (duplicate, "right", 0, "2 cells have this grade id"),
+    (retype, "right", 10, "another type"),
+    (no_grade_id, "right", 10, "found by its cell id"),
+    (odd_types, "right", 10, "found by its cell id"),
+    (source_no_text, "right", 0, "cannot be read"),
+    (huge_source, "right", 0, "cannot be read"),
+    (own_cells, "right", 10, "outside the answers"),
+]
+
+
+@pytest.mark.parametrize(("edit", "answer", "earned", "oddity"), FILES)
+def test_what_was_done_to_the_file_has_no_effect(fair, submission, edit, answer, earned, oddity):
+    book = submission(**({"answer_01_3": WRONG} if answer == "wrong" else {}))
+    edit(book)
+    result = fair(book, "01.3", "01.6")
+    assert [exercise["earned"] for exercise in result["exercises"]] == [earned, 10]
+    assert result["points"] == 20 and oddity in reasons(result)
+
+
+# --- spying and breaking out -------------------------------------------------------------------
+
+
+def probe(graded, submission, code: str) -> str:
+    """What a function of a submission finds out; it comes back as the text of an exception."""
+    told = textwrap.indent(textwrap.dedent(code), "    ")
+    told += '\n    raise RuntimeError("told " + str(found))\n'
+    answer = f"def minimal_pair_accuracy(*a):\n{told}"
+    result = graded(submission(answer_01_3=answer), "01.3", "01.6")
+    assert [exercise["earned"] for exercise in result["exercises"]] == [0, 10]
+    said = result["exercises"][0]["parts"][0]["message"]
+    assert "RuntimeError: told " in said, said
+    return said.split("told ", 1)[1].split(" in line")[0]
+
+
+def test_no_solution_and_no_held_out_check_can_be_read(fair, submission):
+    code = """
+        import os, sys
+        version = "%d.%d" % sys.version_info[:2]
+        words = ("hidden_checks", "solutions", "rubric", "gradebook", "mutants", ".git", ".ssh")
+        found = []
+        for at, folders, files in os.walk("/"):
+            if at.startswith(("/proc", "/usr/lib")) or at.endswith("/lib/python" + version):
+                folders.clear()
+                continue
+            found += [os.path.join(at, name) for name in folders + files
+                      if any(word in name for word in words)]
+        """
+    found = probe(fair, submission, code)
+    assert str(ROOT) not in found and "hidden" not in found, found
+
+
+def test_held_out_source_is_nowhere_in_memory(fair, submission):
+    code = """
+        import gc, sys
+        found = [n for n in sys.modules if "hidden" in n or "held" in n]
+        found += [o.__name__ for o in gc.get_objects() if callable(o)
+                  and getattr(o, "__name__", "") in ("pair_defaults", "pair_nan", "reference")]
+        """
+    assert probe(fair, submission, code) == "[]"
+
+
+def test_the_environment_is_empty(fair, submission, monkeypatch):
+    monkeypatch.setenv("COURSE_SECRET", "open sesame")
+    code = """
+        import glob, os
+        texts = [str(dict(os.environ))]
+        for path in glob.glob("/proc/*/environ") + glob.glob("/proc/*/cmdline"):
+            try: texts.append(open(path).read())
+            except OSError: pass
+        found = ["sesame" in t or "COURSE_SECRET" in t or "hidden_checks" in t for t in texts]
+        """
+    assert "True" not in probe(fair, submission, code)
+
+
+def test_nothing_outside_can_be_written(fair, submission, tmp_path):
+    book = tmp_path / "gradebook.db"
+    book.write_text("untouched")
+    book.chmod(0o666)
+    tmp_path.chmod(0o777)
+    code = f"""
+        import os
+        found = []
+        for path in ({str(book)!r}, {str(ROOT / "course_lib" / "x")!r}, "/etc/x", "/x", "/dev/x"):
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                open(path, "w").write("7 of 7")
+                found.append(path)
+            except OSError: pass
+        """
+    found = probe(fair, submission, code)
+    assert book.read_text() == "untouched" and os.listdir(tmp_path) == ["gradebook.db"]
+    assert not (ROOT / "course_lib" / "x").exists() and "course_lib" not in found
+
+
+def test_there_is_no_network(fair, submission):
+    server = socket.create_server(("127.0.0.1", 0))
+    server.setblocking(False)
+    abstract = socket.socket(socket.AF_UNIX)
+    abstract.bind(f"\0course-grading-test-{os.getpid()}")
+    abstract.listen()
+    code = f"""
+        import socket
+        found = []
+        for family, place in ((socket.AF_INET, ("127.0.0.1", {server.getsockname()[1]})),
+                              (socket.AF_INET, ("1.1.1.1", 53)),
+                              (socket.AF_INET6, ("::1", 80)),
+                              (socket.AF_UNIX, {abstract.getsockname()!r})):
+            try:
+                with socket.socket(family) as s:
+                    s.settimeout(0.5)
+                    s.connect(place)
+                    found.append(place)
+            except OSError: pass
+        """
+    assert probe(fair, submission, code) == "[]"
+    with server, abstract, pytest.raises(BlockingIOError):
+        server.accept()  # nobody is waiting to be let in
+
+
+def test_nobody_outside_is_seen_and_no_right_is_left(fair, submission):
+    code = """
+        import os
+        lines = open("/proc/self/status").read().splitlines()
+        have = {l.split(":")[0]: l.split()[1] for l in lines if l.startswith(("Cap", "NoNewPrivs"))}
+        names = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try: names.append(open(f"/proc/{pid}/cmdline").read())
+            except OSError: pass
+        found = [int(have["CapEff"], 16), int(have["CapPrm"], 16), have["NoNewPrivs"],
+                 os.getuid() != 0, any("pytest" in name for name in names)]
+        """
+    assert probe(fair, submission, code) == "[0, 0, '1', True, False]"
+
+
+# --- right answers that make noise -------------------------------------------------------------
+
+NOISY = {
+    "warnings": "import warnings; warnings.warn('old'); warnings.warn('x', DeprecationWarning)",
+    "stderr": "import sys; print('a library says something', file=sys.stderr)",
+    "tqdm": "from tqdm.auto import tqdm; list(tqdm(range(1000)))",
+    "plots": "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show(); plt.savefig('a.png')",
+    "logging": "import logging; logging.getLogger().warning('%s', 'careful')",
+    "display": "from IPython.display import display; display({'a': 1})",
+    "magic": "get_ipython().run_line_magic('timeit', '-n 1 -r 1 1 + 1')",
+    "shell": "get_ipython().system('pip install more')",
+    "threads": "import torch; torch.set_num_threads(2); torch.ones(500, 500) @ torch.ones(500, 9)",
+}
+
+
+@pytest.mark.parametrize("noise", NOISY)
+def test_a_right_answer_with_noise_gets_full_marks(fair, submission, noise):
+    right = submission()
+    source = find(right)["source"]
+    head, body = source.split("    ### BEGIN SOLUTION\n")
+    find(right)["source"] = f"{NOISY[noise]}\n{head}    {NOISY[noise]}\n{body}"
+    result = fair(right, "01.3", "01.6")
+    assert (result["status"], result["earned"]) == ("ok", 20), reasons(result)
+
+
+# --- as another user ---------------------------------------------------------------------------
+
+AS_A_USER = [
+    "numpy patched",
+    "forged reply with the nonce",
+    "SIGKILL",
+    "kill everything",
+    "fork bomb",
+    "memory in many processes",
+    "disk",
+    "background processes",
+    "the nursery limited, slowed, killed and traced",
+    "new namespaces",
+]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an unprivileged user already")
+def test_the_same_as_an_unprivileged_user(bwrap, tmp_path):
+    """root has its own way into the sandbox; this runs the rest of the file the other way."""
+    base = Path(sys.base_prefix)
+    homes = [] if str(base).startswith("/usr") else ["--perms", "0755", "--tmpfs", base.parts[1]]
+    if homes:  # Python may lie in root's home folder, which no user can enter
+        homes[-1] = f"/{base.parts[1]}"
+        homes += ["--ro-bind", str(base), str(base)]
+    if str(ROOT).startswith(homes[3] if homes else "//"):
+        homes += ["--ro-bind", str(ROOT), str(ROOT)]
+    command = [bwrap, "--dev-bind", "/", "/", *homes, "--cap-add", "CAP_SETUID"]
+    command += ["--cap-add", "CAP_SETGID", "--chdir", str(ROOT)]
+    command += [shutil.which("setpriv"), "--reuid=23456", "--regid=23456", "--clear-groups"]
+    command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"]
+    command += ["-k", "not_as_root", f"--basetemp={tmp_path / 'theirs'}", __file__]
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    environment = os.environ | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert f"{len(AS_A_USER) + 3} passed" in run.stdout, run.stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="test_the_same_as_an_unprivileged_user runs them")
+class TestNotAsRoot:
+    """Selected by ``-k not_as_root``, see above."""
+
+    @pytest.mark.parametrize("name", AS_A_USER)
+    def test_not_as_root(self, name, fair, submission):
+        test_attack_gets_what_it_deserves(name, fair, submission)
+
+    def test_not_as_root_no_right_is_left(self, fair, submission):
+        test_nobody_outside_is_seen_and_no_right_is_left(fair, submission)
+
+    def test_not_as_root_no_file(self, fair, submission):
+        test_no_solution_and_no_held_out_check_can_be_read(fair, submission)
+
+    def test_not_as_root_no_network(self, fair, submission):
+        test_there_is_no_network(fair, submission)
