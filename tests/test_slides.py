@@ -36,7 +36,7 @@ def read(path: Path) -> NotebookNode:
 
 
 def test_there_are_decks():
-    assert NAMES[:2] == ["00_start_here", "01_behaviour"]
+    assert NAMES[:3] == ["00_start_here", "01_behaviour", "02_attribution"]
 
 
 @pytest.mark.parametrize("path", DECKS, ids=NAMES)
