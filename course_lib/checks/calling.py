@@ -25,7 +25,6 @@ from course_lib.checks.results import (
     Wrong,
 )
 
-
 CHANGED = (
     "Your function changed the data it was given. Work on a copy: the caller still "
     "needs the original (x = x + 1 makes a new tensor, x += 1 and x[i] = ... do not)."
