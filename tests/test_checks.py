@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.checks import CheckResult, Exercise, Part, Wrong, check, exercises
+from course_lib.checks import UNITS, CheckResult, Exercise, Part, Wrong, check, exercises
 from course_lib.checks.calling import as_number, as_table, as_vector, compare, run_checks
 from course_lib.checks.results import HELD_OUT_NOTE
 
 UNIT = exercises("01")
+ALL = {id: exercise for unit in UNITS for id, exercise in exercises(unit).items()}
 NOTE = re.compile(r"passed", re.IGNORECASE)
 
 
@@ -67,23 +68,32 @@ GARBAGE = {
     "point interval": lambda *a, **k: (0.5, 0.5),
     "generator": lambda *a, **k: (x for x in a),
     "the function": lambda *a, **k: check,
+    "the metric itself": lambda f, x, *a, **k: f(x),
+    "zeros of the tokens": lambda f, x, *a, **k: [0.0] * len(x),
+    "zeros of the players": lambda f, n, *a, **k: [0.0] * n,
+    "ones of the players": lambda f, n, *a, **k: [1.0] * n,
+    "an even share": lambda f, n, *a, **k: [(f([True] * n) - f([False] * n)) / n] * n,
+    "zeros and no gap": lambda g, m, x, *a, **k: (torch.zeros(len(x)), 0.0),
+    "zero measures": lambda *a, **k: {"comprehensiveness": 0.0, "sufficiency": 0.0},
+    "on top, by chance": lambda *a, **k: (1.0, 1.0),
+    "in the middle": lambda x, c: ((len(x) + 1) / 2, 0.5),
 }
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-@pytest.mark.parametrize("id", sorted(UNIT))
+@pytest.mark.parametrize("id", sorted(ALL))
 def test_garbage_earns_nothing(id, name):
-    result = run_checks(UNIT[id], GARBAGE[name])
+    result = run_checks(ALL[id], GARBAGE[name])
     assert result.earned == 0 and not result.ok, str(result)
     assert result.message
 
 
-@pytest.mark.parametrize("id", sorted(UNIT))
+@pytest.mark.parametrize("id", sorted(ALL))
 def test_stub_is_not_attempted(id):
     def stub(*args, **kwargs):
         raise NotImplementedError()
 
-    result = run_checks(UNIT[id], stub)
+    result = run_checks(ALL[id], stub)
     assert result.status == "not attempted" and result.earned == 0
     assert "not attempted yet" in str(result)
 

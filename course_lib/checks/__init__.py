@@ -14,7 +14,7 @@ from course_lib.checks.results import CheckResult, Exercise, Part, Wrong
 
 __all__ = ["CheckResult", "Exercise", "Part", "Wrong", "check", "exercises"]
 
-UNITS = {"01": "course_lib.checks.unit01"}
+UNITS = {"01": "course_lib.checks.unit01", "02": "course_lib.checks.unit02"}
 
 
 def exercises(unit: str) -> dict[str, Exercise]:
