@@ -75,7 +75,7 @@ def _add_instructors_commands(commands: argparse._SubParsersAction) -> None:
     made["release"].add_argument("--out", type=Path, default=Path("build/release"))
     made["collect"].add_argument("source", type=Path, help="a folder, or a platform's zip file")
     grade = made["grade"]
-    grade.add_argument("--jobs", type=int, default=1, help="processes of this machine; default: 1")
+    grade.add_argument("--jobs", type=int, default=1, help="processes to use; default: 1")
     grade.add_argument("--scheduler", default="", help="a Dask cluster instead: tcp://...")
     grade.add_argument("--student", action="append", default=[], help="grade this one again")
     grade.add_argument("--exercise", action="append", default=[], help="grade only this one again")

@@ -183,7 +183,7 @@ def grade(
 
     Parameters
     ----------
-    workers : local processes, each with a sandbox
+    workers : local processes, each with a sandbox; 0 stands for this process itself
     scheduler : address of a Dask cluster to use instead; it must have the same course installed
     students, only : grade these again, only these exercises
 
@@ -218,11 +218,14 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 def _here(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[dict, dict]]:
     """Grade in processes of this machine. One that dies is replaced, and its job tried again."""
+    if not workers:
+        yield from ((job, grade_submission(job)) for job in jobs)
+        return
     left, attempts = {job["student"]: job for job in jobs}, 0
     while left and attempts < ATTEMPTS:
         attempts += 1
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(max(1, workers), context, initializer=_end_with_parent)
+        pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
         try:
             futures = {pool.submit(grade_submission, job): job for job in left.values()}
             for future in as_completed(futures):

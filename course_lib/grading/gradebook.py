@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
+import sys
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from course_lib.grading.classroom import ClassError, Classroom
@@ -41,7 +44,13 @@ def _open(room: Classroom) -> Any:
         raise ClassError(
             "The gradebook needs nbgrader: pip install 'course-lib[grading]'"
         ) from None
-    return Gradebook(f"sqlite:///{(room.folder / 'gradebook.db').resolve()}")
+    # nbgrader starts the program `alembic`, which lies beside this Python.
+    path = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+    try:
+        return Gradebook(f"sqlite:///{(room.folder / 'gradebook.db').resolve()}")
+    finally:
+        os.environ["PATH"] = path
 
 
 def write_gradebook(room: Classroom, unit: str, results: list[dict[str, Any]]) -> None:
@@ -115,14 +124,14 @@ def _write_notebook(
 
 
 def harmless(text: str) -> str:
-    """Markdown in which no tag, no script and no address of another machine is left alive.
+    """Markdown in which no tag, link, image or command of MathJax that can act is left.
 
     >>> harmless("a <b onclick=x> ![p](https://here.org/p.png)")
-    'a &lt;b onclick=x> ![p](https\uff1a/ /here.org/p.png)'
+    'a &lt;b onclick=x> ![p] (https:/ /here.org/p.png)'
     """
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
-    text = re.sub(r"\b([a-z][\w+.-]*)\\?:(?=\S)", "\\1\uff1a", text, flags=re.I)
-    return text.replace("//", "/ /")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("//", "/ /")
+    text = text.replace("](", "] (").replace("]:", "] :")
+    return re.sub(r"\\(href|url|style|class|cssId|require|unicode|html\w*)\b", r"\\text", text)
 
 
 def read_by_hand(room: Classroom, unit: str) -> dict[str, dict[str, ByHand]]:

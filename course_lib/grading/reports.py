@@ -72,7 +72,8 @@ def _row(
     to_do = []
     earned = {"check-" + e["id"].replace(".", "-"): e["earned"] for e in result["exercises"]}
     # Points that a person gave go before ours, for code as well.
-    scores = {id: earned.get(id, 0) for id in worth if id.startswith("check-")}
+    unknown = None if result["status"] == "infrastructure" else 0
+    scores = {id: earned.get(id, unknown) for id in worth if id.startswith("check-")}
     scores |= {i: h.points for i, h in by_hand.items() if i in scores and h.points is not None}
     if None in scores.values():
         to_do.append("grade again")

@@ -66,7 +66,7 @@ def _encode(value: Any, data: list[bytes], handle: Any, depth: int) -> Any:
             data.append(raw.numpy().tobytes())
             return {"tensor": [name, list(value.shape), bool(value.requires_grad)]}
     elif isinstance(value, (np.ndarray, np.generic)) and value.dtype.name in NUMBERS:
-        data.append(np.ascontiguousarray(value).tobytes())
+        data.append(value.astype(value.dtype.newbyteorder("=")).tobytes())
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
         return {kind: [value.dtype.name, list(value.shape)]}
     for kind in (bool, int, float, str):  # of a subclass only the plain value travels

@@ -25,7 +25,7 @@ ANSWERS = {
     for cell in SOLUTION["cells"]
     if cell["id"].startswith("answer-")
 }
-# Small, so that an attack on a limit is over soon.
+# Sizes are small, so that an attack on them is over soon.
 LIMITS = {"call": 20, "cell": 30, "total": 90, "memory": 2**30, "disk": 2**24, "printed": 2**20}
 
 
@@ -54,13 +54,14 @@ def submission() -> Callable[..., dict[str, Any]]:
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def graded(bwrap) -> Iterator[Callable[..., dict[str, Any]]]:
-    """A function that grades a submission; all of a module share a sandbox, as a class does."""
+    """A function that grades a submission; all share one sandbox, as those of a class do."""
 
     def grade(submitted: Any, *only: str, limits: dict | None = None, **more: Any) -> dict:
         job = {"unit": "01", "student": "ada", "seed": 7, "released": RELEASED, "only": only}
         job |= {"submitted": submitted, "held_out": HELD_OUT, "isolation": "bwrap"}
+        job["image"] = "course-grading"
         return marking.grade_submission(job | {"limits": LIMITS | (limits or {})} | more)
 
     yield grade
