@@ -37,11 +37,11 @@ class Unit:
 
 
 def unit(number: str) -> Unit:
-    answers = load(Path(__file__).with_name(f"unit{number}.py"))
+    answers = load(Path(__file__).with_name(f"unit{number}.py")).ANSWERS
     (folder,) = (ROOT / "solutions").glob(f"{number}_*")
     hidden = load(folder / "hidden_checks.py", f"held_out_{number}")
     solution = folder / f"{folder.name}.ipynb"
-    return Unit(exercises(number), answers.MUTANTS, answers.OTHER, hidden.HELD_OUT, solution)
+    return Unit(exercises(number), answers.mutants, answers.others, hidden.HELD_OUT, solution)
 
 
 ALL = {number: unit(number) for number in UNITS}

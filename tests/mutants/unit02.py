@@ -1,45 +1,18 @@
-"""Answers to assignment 02 that the checks must tell apart: right in another style, and wrong.
-
-``OTHER[id]`` are correct answers in another style. ``MUTANTS`` names each wrong answer, the checks
-that must reject it ("visible" or "held-out") and a phrase that the message must contain.
-"""
+"""Answers to assignment 02 that the checks must tell apart: right in another style, and wrong."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
 import numpy as np
 import torch
 
-OTHER, MUTANTS = {}, []
+from tests.mutants.answers import Answers
 
-
-@dataclass(frozen=True)
-class Mutant:
-    exercise: str
-    name: str
-    where: str
-    phrase: str
-    function: object
-
-
-def other(exercise):
-    def keep(function):
-        OTHER.setdefault(exercise, []).append(function)
-        return function
-
-    return keep
-
-
-def mutant(exercise, phrase, where="visible"):
-    def keep(function):
-        MUTANTS.append(Mutant(exercise, function.__name__, where, phrase, function))
-        return function
-
-    return keep
+ANSWERS = Answers()
+other, mutant = ANSWERS.other, ANSWERS.mutant
 
 
 # --- 02.1 ----------------------------------------------------------------------------------
