@@ -62,6 +62,8 @@ def write_gradebook(room: Classroom, unit: str, results: list[dict[str, Any]]) -
     config = room.folder / "nbgrader_config.py"
     if not config.is_file():
         config.write_text(CONFIG.format(root=str(room.folder.resolve())), "utf-8")
+    # The formgrader lists the assignments it finds here; without the solutions, which it needs not.
+    write_json(room.folder / "source" / name / f"{name}.ipynb", released)
     marked = [cell for cell in released["cells"] if "nbgrader" in cell["metadata"]]
     people = {row["id"]: row for row in room.roster}
     with _open(room) as book, warnings.catch_warnings():

@@ -425,11 +425,11 @@ def probe(graded, submission, code: str) -> str:
 def test_no_solution_and_no_held_out_check_can_be_read(fair, submission):
     code = """
         import os, sys
-        version = "%d.%d" % sys.version_info[:2]
-        words = ("hidden_checks", "solutions", "rubric", "gradebook", "mutants", ".git", ".ssh")
+        version = "/python%d.%d" % sys.version_info[:2]
+        words = ("hidden_checks", "solutions", "rubric", "gradebook.db", "mutants", ".git", ".ssh")
         found = []
         for at, folders, files in os.walk("/"):
-            if at.startswith(("/proc", "/usr/lib", "/lib")) or at.endswith("/lib/python" + version):
+            if at.startswith(("/proc", "/usr/lib", "/lib")) or at.endswith(version):
                 folders.clear()
                 continue
             found += [os.path.join(at, name) for name in folders + files

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -276,6 +279,54 @@ def test_what_the_formgrader_shows_cannot_act(room):
     import nbformat
 
     nbformat.validate(nbformat.read(path, 4))
+
+
+@pytest.fixture
+def formgrader(room, tmp_path):
+    """JupyterLab in the folder of the class: its address and its token."""
+    pytest.importorskip("nbgrader")
+    folders = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    environment = os.environ | {f"JUPYTER_{name}": str(tmp_path / name) for name in folders}
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"]
+    with log.open("w") as stream:
+        lab = subprocess.Popen(command, cwd=room.folder, env=environment, stdout=stream,
+                               stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)  # fmt: skip
+    try:
+        pattern = re.compile(r"(http://127\.0\.0\.1:\d+)/lab\?token=(\w+)")
+        deadline = time.monotonic() + 60
+        while not (found := pattern.search(log.read_text())):
+            assert lab.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(0.2)
+        yield found.groups()
+    finally:
+        lab.terminate()
+        lab.wait()
+
+
+def test_a_written_answer_is_graded_in_the_formgrader(room, formgrader, browser):
+    address, token = formgrader
+    page = browser.new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"a student's script ran: {dialog.message}"))
+    page.goto(f"{address}/formgrader/gradebook?token={token}")
+    page.get_by_role("link", name=NAME).first.click()
+    page.get_by_role("link", name=NAME).first.click()
+    page.get_by_text("Submission #1").wait_for()
+    with gradebook._open(room) as book:
+        student = book.find_submission_notebook(NAME, NAME, "bob").id
+    page.goto(f"{address}/formgrader/submissions/{student}")
+    assert "The [lead] (javascript:alert(1))" in page.inner_text("body")
+    points, comment = page.locator("input#answer-01-8"), page.locator("#answer-01-8-comment")
+    for place, text in ((points, "6"), (comment, "Name the interval of the difference.")):
+        with page.expect_response(lambda response: response.request.method == "PUT"):
+            place.fill(text)
+            place.blur()
+    page.close()
+    assert run("report", "01", "--class", room.folder) == 0
+    assert rows(room)["bob"]["written"] == "6.0" and rows(room)["bob"]["to_do"] == ""
+    assert run("feedback", "01", "--class", room.folder) == 0
+    text = (room.folder / "feedback/01/bob.html").read_text("utf-8")
+    assert "Name the interval of the difference." in text
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_class_is_a_mixture(made):
 
 def test_a_killed_run_goes_on_and_every_score_is_as_constructed(made, generated):
     folder, expected = made
-    run = generated.command(folder, "--jobs", "2")
+    run = generated.command(folder, "--jobs", "1")
     generated.killed_after(run, folder, 2)
     before = generated.scores(folder)
     assert 0 < len(before) < STUDENTS
