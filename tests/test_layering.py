@@ -18,9 +18,9 @@ PACKAGE = ROOT / "course_lib"
 LAYERS = [
     {"world", "architectures", "published"},
     {"assets", "next_tokens", "text_model", "language_model", "model", "baselines", "ngram"},
-    {"sites", "activations"},
+    {"sites", "activations", "tasks"},
     {"behaviour", "formulas", "suites", "scoring", "regions"}
-    | {"attribution", "probing", "concepts", "tasks", "patching", "circuits", "lens", "sae"},
+    | {"attribution", "probing", "concepts", "patching", "circuits", "lens", "sae"},
     {"display", "plots"},
     {"widgets", "checks", "progress", "calibration"},
     {"training", "exercises", "grading"},
