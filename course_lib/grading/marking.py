@@ -18,9 +18,10 @@ from course_lib.checks import exercises
 from course_lib.checks.calling import CHANGED, Student, run_checks
 from course_lib.checks.results import Exercise, Part, Wrong
 from course_lib.grading import wire
+from course_lib.grading.channel import Stopped
 from course_lib.grading.graft import Unreadable, graft, imported_modules
 from course_lib.grading.isolation import Limits
-from course_lib.grading.sandbox import Sandbox, SandboxError, Stopped
+from course_lib.grading.sandbox import Sandbox, SandboxError
 
 FORMAT = 1
 # From the best to the worst; a submission has the worst status of its exercises.

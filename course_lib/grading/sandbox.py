@@ -9,7 +9,6 @@ import builtins
 import json
 import os
 import secrets
-import selectors
 import shutil
 import socket
 import subprocess
@@ -22,19 +21,11 @@ from typing import Any
 import psutil
 
 from course_lib.grading import wire
+from course_lib.grading.channel import Channel, Stopped
 from course_lib.grading.isolation import ENVIRONMENT, Limits, bwrap_command, container_command
 
 START_SECONDS = 120  # torch is slow to import on a busy machine
-TICK = 0.2
 LOST_USER = 61_184  # as root, submissions run as a user of this number or a little above
-
-
-class Stopped(BaseException):
-    """The submission was stopped, and why. Not an ``Exception``: no check may swallow it."""
-
-    def __init__(self, status: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class SandboxError(BaseException):
@@ -63,8 +54,7 @@ class Sandbox:
         self.nursery = isolation == "bwrap"  # until nested namespaces turn out to be forbidden
         self.process: subprocess.Popen | None = None
         self.control: socket.socket | None = None
-        self.channel: socket.socket | None = None
-        self.output = -1
+        self.channel: Channel | None = None
         self.spent = 0.0
 
     # --- beginning and ending --------------------------------------------------------------
@@ -77,21 +67,22 @@ class Sandbox:
         SandboxError : it cannot be had on this machine
         """
         self.stop()
-        self.frame, self.printed, self.told = bytearray(), 0, b""
         if self.process is None:
             self._launch()
         if self.nursery:
             ours, theirs = socket.socketpair()
-            self.output, printing = os.pipe()
+            output, printing = os.pipe()
+            self.channel = Channel(ours, output, self.limits.printed)
             socket.send_fds(self.control, [b"n"], [theirs.fileno(), printing])
             theirs.close()
             os.close(printing)
             self._expect(b"n")
-            self.channel = ours
-        hello = self._receive(time.monotonic() + START_SECONDS)
-        if hello is None or "hello" not in hello[0]:
-            raise SandboxError(f"the sandbox did not start: {self.told.decode(errors='replace')}")
-        if not hello[0]["hello"]:
+        try:
+            hello = self.channel.receive(time.monotonic() + START_SECONDS, lambda: None)[0]
+        except (Stopped, TimeoutError, wire.Malformed):
+            said = self.channel.told.decode(errors="replace")
+            raise SandboxError(f"the sandbox did not start: {said}") from None
+        if not hello.get("hello"):
             self.close()
             self.nursery = False
             self.start()
@@ -136,7 +127,7 @@ class Sandbox:
             self.control, self.log = ours, output
             self._expect(b"+")
         else:
-            self.channel, self.output = ours, output
+            self.channel = Channel(ours, output, self.limits.printed)
 
     def _expect(self, answer: bytes) -> None:
         """The nursery's answer, or an error with what it said before it died."""
@@ -159,8 +150,7 @@ class Sandbox:
         if self.channel is None:
             return
         self.channel.close()
-        os.close(self.output)
-        self.channel, self.output = None, -1
+        self.channel = None
         if self.nursery:
             try:
                 self.control.settimeout(10)
@@ -185,15 +175,12 @@ class Sandbox:
             if self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.process = None
-        for end in (self.control, self.channel):
-            if end is not None:
-                end.close()
+        if self.channel is not None:
+            self.channel.close()
         if self.control is not None:
+            self.control.close()
             os.close(self.log)
-        if self.output >= 0:
-            os.close(self.output)
         self.control = self.channel = None
-        self.output = -1
 
     # --- asking ----------------------------------------------------------------------------
 
@@ -205,11 +192,12 @@ class Sandbox:
         Stopped : it broke a limit, or the process died
         """
         reply, _ = self._ask({"do": "cell", "source": source}, [], self.limits.cell, {})
-        return reply.get("error")
+        return reply["error"] if isinstance(reply.get("error"), dict) else None
 
     def look(self, name: str) -> str:
         """Whether a function of this name is "there", "missing" or "no function"."""
-        return str(self._ask({"do": "look", "function": name}, [], self.limits.call, {})[0]["do"])
+        reply, _ = self._ask({"do": "look", "function": name}, [], self.limits.call, {})
+        return str(reply.get("do"))
 
     def call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> tuple[dict, memoryview]:
         """Call a function of the submission with plain data, models and functions of ours.
@@ -243,19 +231,16 @@ class Sandbox:
         deadline = begun + min(seconds, left)
         nonce = secrets.token_hex(8)
         try:
-            self._send(message | {"nonce": nonce}, data, deadline)
+            self.channel.send(message | {"nonce": nonce}, data, deadline)
             while True:
-                found = self._receive(deadline)
-                if found is None:
-                    raise Stopped("died", "The process that ran your code ended.")
-                reply, extra = found
+                reply, extra = self.channel.receive(deadline, self._look_at_memory)
                 if reply.get("nonce") != nonce:
                     raise Stopped("died", "Something answered that was not asked.")
                 if reply.get("do") == "output":
                     raise Stopped("output", "The result is too large.")
                 if reply.get("do") != "ask":
                     return reply, extra
-                self._send(*_answer(reply, extra, ours), deadline)
+                self.channel.send(*_answer(reply, extra, ours), deadline)
         except TimeoutError:
             what = "in all" if left < seconds else "for one call"
             most = self.limits.total if left < seconds else seconds
@@ -265,51 +250,6 @@ class Sandbox:
             raise Stopped("died", f"The answer cannot be read ({error}).") from None
         finally:
             self.spent += time.monotonic() - begun
-
-    def _send(self, message: dict[str, Any], data: list[bytes], deadline: float) -> None:
-        self.channel.settimeout(max(0.01, deadline - time.monotonic()))
-        try:
-            self.channel.sendall(wire.pack(message, data))
-        except TimeoutError:
-            raise
-        except OSError:
-            raise Stopped("died", "The process that ran your code ended.") from None
-
-    def _receive(self, deadline: float) -> tuple[dict[str, Any], memoryview] | None:
-        """The next message; None if the process ended. Drains and counts what is printed."""
-        next_look = time.monotonic() + TICK
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.channel, selectors.EVENT_READ)
-            selector.register(self.output, selectors.EVENT_READ)
-            while True:
-                if found := wire.unpack(self.frame):
-                    return found
-                now = time.monotonic()
-                if now > deadline:
-                    raise TimeoutError
-                if now > next_look:
-                    self._look_at_memory()
-                    next_look = time.monotonic() + TICK
-                for key, _ in selector.select(TICK):
-                    if key.fileobj is self.channel:
-                        try:
-                            piece = self.channel.recv(2**20)
-                        except OSError:
-                            piece = b""
-                        if not piece:
-                            return None
-                        self.frame += piece
-                    elif not self._drain():
-                        selector.unregister(self.output)
-
-    def _drain(self) -> bool:
-        piece = os.read(self.output, 2**16)
-        self.printed += len(piece)
-        self.told = (self.told + piece)[-4000:]
-        if self.printed > self.limits.printed:
-            most = f"{self.limits.printed / 2**20:g} MiB"
-            raise Stopped("output", f"More than {most} were printed.")
-        return bool(piece)
 
     def _look_at_memory(self) -> None:
         used = 0

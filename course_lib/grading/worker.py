@@ -31,6 +31,7 @@ from course_lib.grading import wire
 
 NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000  # user, process, mount, IPC
 PRIVATE, NO_SETUID_DEVICES = 0x44000, 0x6  # MS_REC | MS_PRIVATE, MS_NOSUID | MS_NODEV
+NEW_KEYRING = {"x86_64": 250, "aarch64": 219}  # the number of keyctl
 DUMPABLE, ADOPT_ORPHANS = 4, 36
 
 
@@ -45,6 +46,9 @@ def main() -> None:
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
+    # Keys that a program gave to the instructor's session (tickets, passwords) stay there.
+    if (number := NEW_KEYRING.get(os.uname().machine)) is not None:
+        ctypes.CDLL(None).syscall(number, 1, None, 0, 0, 0)
     if not os.access(__file__, os.R_OK):
         sys.exit("Every user must be able to read the course: chmod -R o+rX on its folder.")
     for name in ["IPython.core.interactiveshell", "numpy", *settings["preload"]]:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from course_lib.grading import isolation, sandbox
+
 ROOT = Path(__file__).resolve().parents[2]
 WRONG = 'def minimal_pair_accuracy(good, bad, ties="half"):\n    return 0.123\n'
 
@@ -585,7 +587,7 @@ def test_the_same_as_an_unprivileged_user(bwrap, tmp_path):
     environment = os.environ | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
-    assert f"{len(AS_A_USER) + 3} passed" in run.stdout, run.stdout
+    assert f"{len(AS_A_USER) + 4} passed" in run.stdout, run.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="test_the_same_as_an_unprivileged_user runs them")
@@ -595,6 +597,20 @@ class TestNotAsRoot:
     @pytest.mark.parametrize("name", AS_A_USER)
     def test_not_as_root(self, name, fair, submission):
         test_attack_gets_what_it_deserves(name, fair, submission)
+
+    def test_not_as_root_without_nested_namespaces(self, bwrap, submission, monkeypatch):
+        def forbidding(*arguments):
+            return [bwrap, "--disable-userns", *isolation.bwrap_command(*arguments)[1:]]
+
+        monkeypatch.setattr(sandbox, "bwrap_command", forbidding)
+        box = sandbox.Sandbox("bwrap", preload=())
+        for _ in range(2):  # the second time in a sandbox of its own as well
+            box.start()
+            assert box.nursery is False
+            box.run_cell("import os\ndef f(): os.makedirs('/tmp/x'); return os.listdir('/tmp')")
+            reply, _ = box.call("f", (), {})
+            assert reply["value"] == ["x", "home"] or reply["value"] == ["home", "x"]
+        box.close()
 
     def test_not_as_root_no_right_is_left(self, fair, submission):
         test_nobody_outside_is_seen_and_no_right_is_left(fair, submission)
