@@ -168,7 +168,7 @@ def direct_attribution(
     with record(lm, sites) as seen:
         logits = lm(torch.tensor([row], device=lm.device)).logits[0, place].double()
     at = {site: seen[site][0, place].double() for site in sites}
-    project = _projection(read, at[last], ids)
+    project = shares_of(read, at[last], ids)
     written = [_heads_and_bias(lm, layer, at[f"z.{layer}"]) for layer in layers]
     heads = project(torch.stack([heads for heads, _ in written]))
     bias = project(torch.stack([bias for _, bias in written]))
@@ -192,7 +192,7 @@ def _difference(values: Tensor) -> float:
     return float(values[0] - values[1]) if len(values) > 1 else float(values[0])
 
 
-def _projection(read: Readout, last: Tensor, ids: list[int]) -> Any:
+def shares_of(read: Readout, last: Tensor, ids: list[int]) -> Any:
     """The function from parts [..., d] of the last state [d] to their shares [...]."""
     rows = read.directions(ids)
     direction = rows[0] - rows[1] if len(ids) > 1 else rows[0]
