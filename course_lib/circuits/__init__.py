@@ -1,0 +1,34 @@
+"""Circuits: the part of a model's computational graph that does a task.
+
+    from course_lib.circuits import build_graph, eap, faithfulness
+    scores = eap(lm, task, build_graph(lm, "head"))
+    faithfulness(lm, task, scores.graph, scores.top(200))
+
+- `graph`: writers, readers and edges of a model, by blocks or by heads with q, k and v;
+- `running`: runs in which edges carry other values, on the unmodified model;
+- `scores`: exact edge patching, EAP and EAP with integrated gradients;
+- `search`: path patching, the iterative search from the logits backwards, ACDC;
+- `judge`: faithfulness, completeness, minimality, and random circuits beside them.
+
+A circuit is a boolean mask [W, R] of edges. Edges outside it carry corrupted values.
+"""
+
+from course_lib.circuits.graph import Graph, build_graph
+from course_lib.circuits.judge import (
+    Faithfulness,
+    completeness,
+    faithfulness,
+    faithfulness_curve,
+    minimality,
+    prune,
+    random_circuit,
+)
+from course_lib.circuits.running import recorded_run, run_edges
+from course_lib.circuits.scores import EdgeScores, eap, exact_scores
+from course_lib.circuits.search import acdc, backward_search, path_effect
+
+__all__ = [
+    "EdgeScores", "Faithfulness", "Graph", "acdc", "backward_search", "build_graph",
+    "completeness", "eap", "exact_scores", "faithfulness", "faithfulness_curve", "minimality",
+    "path_effect", "prune", "random_circuit", "recorded_run", "run_edges",
+]  # fmt: skip

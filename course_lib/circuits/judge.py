@@ -1,0 +1,280 @@
+"""Judging a circuit: does it do the task, does it hold everything that does, is all of it needed?
+
+    m(C)            metric on clean prompts, where edges outside C carry corrupted values
+    faithfulness    F(C) = (m(C) - m(nothing)) / (m(model) - m(nothing))
+    completeness    F(model without K) - F(C without K) for parts K of C: 0 if nothing is missing
+    minimality      F(C) - F(C without e) for each edge e of C: 0 if e is not needed
+
+With no edge left the logits read the corrupted run: m(nothing) is the corrupted metric. High
+faithfulness alone says little, large circuits have it by their size: compare random circuits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.circuits.graph import Graph
+from course_lib.circuits.running import recorded_run, run_edges
+from course_lib.circuits.scores import EdgeScores
+from course_lib.patching import bootstrap_means
+from course_lib.tasks import Task
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What C circuits keep of the metric.
+
+    Attributes
+    ----------
+    task, unit : str
+    sizes : tuple of int
+        Edges of each circuit.
+    values : float64 [C, N]
+        m(C) of every prompt.
+    clean, corrupted : float64 [N]
+        m(model) and m(nothing).
+    n_edges : int
+        Of the graph.
+    passes : float
+        Forward passes over the prompts.
+    """
+
+    task: str
+    unit: str
+    sizes: tuple[int, ...]
+    values: Tensor
+    clean: Tensor
+    corrupted: Tensor
+    n_edges: int
+    passes: float
+
+    @property
+    def share(self) -> Tensor:
+        """F(C) [C]: 1 = as good as the model, 0 = as the corrupted run; can lie outside."""
+        gap = (self.clean - self.corrupted).mean()
+        if gap.abs() < 1e-9:
+            raise ValueError(
+                f"The corruption of {self.task!r} does not change the metric, so there is nothing "
+                "that a circuit could keep. Corrupt a word that decides the answer."
+            )
+        return (self.values - self.corrupted).mean(-1) / gap
+
+    def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
+        """95 % bootstrap interval of F over prompts [C, 2]; both ends of the ratio are drawn."""
+        kept = bootstrap_means(self.values - self.corrupted, n_boot, seed)
+        means = kept / bootstrap_means(self.clean - self.corrupted, n_boot, seed)[:, None]
+        return means.quantile(torch.tensor([0.025, 0.975]).double(), dim=0).T
+
+    @property
+    def caption(self) -> str:
+        """All that must stand beside the numbers."""
+        return (
+            f"{self.task}, {self.unit}: model {self.clean.mean():.3f}, corrupted "
+            f"{self.corrupted.mean():.3f}, {len(self.clean)} prompts, {self.passes:.0f} passes"
+        )
+
+    def __repr__(self) -> str:
+        shares = zip(self.sizes, self.share.tolist(), strict=True)
+        lines = [f"  {n} of {self.n_edges} edges: F = {f:.3f}" for n, f in shares]
+        return "\n".join([self.caption, *lines])
+
+
+def faithfulness(
+    lm: Any, task: Task, graph: Graph, circuits: Tensor | Sequence[Tensor]
+) -> Faithfulness:
+    """Run circuits: edges outside carry the sender's corrupted output.
+
+    Parameters
+    ----------
+    graph : Graph
+    circuits : bool [W, R], or several of them
+
+    Raises
+    ------
+    ValueError
+        For a mask of another shape or type, or with an edge that the graph does not have.
+
+    Notes
+    -----
+    Cost: one forward pass for each circuit, and two. Source: the normalised form of Hanna,
+    Pezzelle & Belinkov 2024; edges that carry corrupted values: Conmy et al. 2023.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import build_graph
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> graph = build_graph(lm, "block")
+    >>> nothing = graph.mask([])
+    >>> found = faithfulness(lm, greater_than(lm, 4), graph, [graph.allowed, nothing])
+    >>> [round(x, 4) for x in found.share.tolist()]
+    [1.0, 0.0]
+    """
+    single = isinstance(circuits, Tensor) and circuits.dim() == 2
+    masks = torch.stack([circuits] if single else list(circuits))
+    _check(graph, masks)
+    clean = task.measure(recorded_run(lm, graph, task.clean)[0]).cpu()
+    logits, other = recorded_run(lm, graph, task.corrupted)
+    values = run_edges(lm, graph, task, [(graph.allowed & ~masks, other)])
+    return Faithfulness(task.name, task.unit, tuple(masks.sum((1, 2)).tolist()), values, clean,
+                        task.measure(logits).cpu(), graph.n_edges, len(masks) + 2)  # fmt: skip
+
+
+def _check(graph: Graph, masks: Tensor) -> None:
+    shape = list(graph.allowed.shape)
+    if masks.dtype != torch.bool or list(masks.shape[1:]) != shape:
+        raise ValueError(
+            f"A circuit of this graph is a boolean mask {shape}; got {masks.dtype} "
+            f"{list(masks.shape[1:])}. scores.top(n) and graph.mask(edges) make one."
+        )
+    wrong = (masks & ~graph.allowed).any(0).nonzero()
+    if len(wrong):
+        u, v = wrong[0].tolist()
+        raise ValueError(
+            f"The graph has no edge {graph.writers[u].name} -> {graph.readers[v].name}."
+        )
+
+
+def faithfulness_curve(
+    lm: Any, task: Task, scores: EdgeScores, sizes: Sequence[int], random: int = 5, seed: int = 0
+) -> tuple[Faithfulness, Faithfulness]:
+    """Circuits of the best-scored edges by size, and `random` circuits of each size.
+
+    Returns
+    -------
+    Faithfulness of the S circuits, and of S * random ones: those of the first size come first.
+
+    Raises
+    ------
+    ValueError
+        For a size that is not between 1 and the number of scored edges, or a mask without edges.
+
+    Notes
+    -----
+    Cost: S * (1 + random) forward passes, and four.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import eap
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> task = greater_than(lm, 4)
+    >>> best, chance = faithfulness_curve(lm, task, eap(lm, task), [400], random=2)
+    >>> bool(best.share[0] > chance.share.max())
+    True
+    """
+    best = [scores.top(n) for n in sizes]
+    chance = [random_circuit(scores.graph, n, seed + k) for n in sizes for k in range(random)]
+    runs = faithfulness(lm, task, scores.graph, best)
+    return runs, faithfulness(lm, task, scores.graph, chance)
+
+
+def random_circuit(graph: Graph, n: int, seed: int = 0) -> Tensor:
+    """Mask [W, R] of n edges of the graph drawn at random."""
+    if not 0 <= n <= graph.n_edges:
+        raise ValueError(f"n must be from 0 to {graph.n_edges} edges, got {n}.")
+    places = graph.allowed.nonzero()
+    generator = torch.Generator().manual_seed(seed)
+    chosen = places[torch.randperm(len(places), generator=generator)[:n]]
+    mask = torch.zeros_like(graph.allowed)
+    mask[chosen[:, 0], chosen[:, 1]] = True
+    return mask
+
+
+def completeness(
+    lm: Any, task: Task, graph: Graph, circuit: Tensor, draws: int = 8, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Take parts K out of the circuit, and out of the whole model: does it matter alike?
+
+    K is the whole circuit first, then `draws` random halves of it. A complete circuit loses
+    what the model loses; where the model copes better, something outside does the same work.
+
+    Returns
+    -------
+    F(C without K), F(model without K) : float64 [1 + draws] each
+
+    Notes
+    -----
+    Cost: 2 * (1 + draws) forward passes, and two. Source: Wang et al. 2022, section 4.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import build_graph
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> graph = build_graph(lm, "block")
+    >>> own, model = completeness(lm, greater_than(lm, 4), graph, graph.allowed, draws=2)
+    >>> bool((own == model).all())  # the whole model as circuit is complete
+    True
+    """
+    generator = torch.Generator().manual_seed(seed)
+    halves = [torch.rand(circuit.shape, generator=generator) < 0.5 for _ in range(draws)]
+    parts = [circuit] + [circuit & half for half in halves]
+    masks = [circuit & ~part for part in parts] + [graph.allowed & ~part for part in parts]
+    share = faithfulness(lm, task, graph, masks).share
+    return share[: len(parts)], share[len(parts) :]
+
+
+def minimality(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Tensor:
+    """F(C) - F(C without e) for each edge e, float64 [W, R]; 0 outside the circuit.
+
+    Near 0: the circuit does as well without this edge. Negative: it does better.
+
+    Notes
+    -----
+    Cost: one forward pass for each edge of the circuit, and three. Wang et al. 2022 ask for less:
+    that each part matters after some other parts are gone.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import build_graph
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> graph = build_graph(lm, "block")
+    >>> circuit = graph.mask([("embed", "m0"), ("m0", "logits")])
+    >>> loss = minimality(lm, greater_than(lm, 4), graph, circuit)
+    >>> int((loss != 0).sum())
+    2
+    """
+    places = circuit.nonzero()
+    masks = circuit.repeat(len(places) + 1, 1, 1)
+    masks[torch.arange(len(places)) + 1, places[:, 0], places[:, 1]] = False
+    share = faithfulness(lm, task, graph, masks).share
+    loss = torch.zeros(circuit.shape, dtype=torch.float64)
+    loss[circuit] = share[0] - share[1:]
+    return loss
+
+
+def prune(graph: Graph, circuit: Tensor) -> Tensor:
+    """The circuit without edges that lead nowhere, or come from nowhere; F stays the same.
+
+    An edge from a writer whose own inputs are all corrupted carries the corrupted value anyway,
+    and an input is of no use where the output is not read.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import build_graph
+    >>> graph = build_graph(load_model("course-lm"), "block")
+    >>> graph.edges(prune(graph, graph.mask([("embed", "m0"), ("m0", "logits"), ("a1", "m4")])))
+    [('embed', 'm0'), ('m0', 'logits')]
+    """
+    feeds, mask = graph.feeds(), circuit & graph.allowed
+    start = torch.tensor([writer.name == "embed" for writer in graph.writers])
+    end = torch.tensor([reader.name == "logits" for reader in graph.readers])
+    while True:
+        written = start | (mask.any(0)[:, None] & feeds).any(0)  # [W] some input is clean
+        read = end | (mask.any(1)[None] & feeds).any(1)  # [R] some output of it is read
+        smaller = mask & written[:, None] & read[None]
+        if torch.equal(smaller, mask):
+            return mask
+        mask = smaller

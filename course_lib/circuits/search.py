@@ -1,0 +1,194 @@
+"""Searching circuits edge by edge: path patching, from the logits backwards, and ACDC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib.circuits.graph import Graph, build_graph
+from course_lib.circuits.running import recorded_run, run_edges
+from course_lib.circuits.scores import EdgeScores, exact_scores
+from course_lib.tasks import Task
+
+
+def path_effect(lm: Any, task: Task, graph: Graph, path: Sequence[tuple[str, str]]) -> Tensor:
+    """Patch one path: the change of its first sender reaches the logits along it and nowhere else.
+
+    Parameters
+    ----------
+    path : edges (writer, reader) that follow each other
+        For example [("a1.h3", "a4.h2.v"), ("a4.h2", "m5"), ("m5", "logits")].
+
+    Returns
+    -------
+    float64 [N]
+        clean - patched metric; positive = the path supports the answer.
+
+    Raises
+    ------
+    ValueError
+        For a path that does not end in the logits, a step that is no edge, or steps that do not
+        follow each other.
+
+    Notes
+    -----
+    Cost: three forward passes. All other edges of the nodes on the path carry clean values.
+    Source: Wang et al. 2022; Goldowsky-Dill et al. 2023.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> graph = build_graph(lm, "block")
+    >>> path_effect(lm, greater_than(lm, 4), graph, [("embed", "m0"), ("m0", "logits")]).shape
+    torch.Size([4])
+    """
+    if not path or path[-1][1] != "logits":
+        raise ValueError(f"A path is a list of edges, the last one to 'logits'; got {path}.")
+    places, feeds = [graph.edge(*step) for step in path], graph.feeds()
+    for (_, v), (u, _) in zip(places, places[1:], strict=False):
+        if not feeds[v, u]:
+            raise ValueError(
+                f"{graph.readers[v].name!r} is no input of {graph.writers[u].name!r}: the steps of "
+                "a path follow each other."
+            )
+    first = torch.zeros(1, *graph.allowed.shape, dtype=torch.bool)
+    own = first.clone()
+    for step, (u, v) in enumerate(places):
+        (own if step else first)[0, u, v] = True
+    logits, clean = recorded_run(lm, graph, task.clean)
+    _, corrupted = recorded_run(lm, graph, task.corrupted)
+    rest = graph.allowed & ~own & ~first
+    patched = run_edges(lm, graph, task, [(first, corrupted), (rest, clean)])[0]
+    return task.measure(logits).cpu() - patched
+
+
+def backward_search(
+    lm: Any, task: Task, graph: Graph | None = None, threshold: float = 0.05
+) -> EdgeScores:
+    """Search from the logits backwards: which senders matter to a receiver that matters?
+
+    The logits come first. For each receiver reached, all edges into it are patched one at a time;
+    where the metric moves by at least `threshold` of the gap between clean and corrupted runs, the
+    edge is kept and the inputs of its sender are the next receivers.
+
+    Parameters
+    ----------
+    graph : Graph, default the graph of blocks
+    threshold : float
+        Share of the gap, not below 0.
+
+    Returns
+    -------
+    EdgeScores
+        `scored` is the circuit: the kept edges, with their exact scores. Smaller thresholds keep
+        all that larger ones do.
+
+    Raises
+    ------
+    ValueError
+        For a negative threshold, and where no edge into the logits reaches it.
+
+    Notes
+    -----
+    Cost: one forward pass for each edge into a receiver that is reached.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> found = backward_search(lm, greater_than(lm, 4), threshold=0.3)
+    >>> "logits" in {reader for _, reader in found.graph.edges(found.scored)}
+    True
+    """
+    if threshold < 0:
+        raise ValueError(f"The threshold is a share of the gap and at least 0, got {threshold}.")
+    graph = graph or build_graph(lm, "block")
+    feeds = graph.feeds()
+    reached = torch.tensor([reader.name == "logits" for reader in graph.readers])
+    done = torch.zeros_like(reached)
+    kept, passes = torch.zeros_like(graph.allowed), 0.0
+    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
+    while (reached & ~done).any():
+        new = reached & ~done
+        found = exact_scores(lm, task, graph, graph.allowed & new[None])
+        gap = abs(found.clean - found.corrupted)
+        keep = found.scored & (found.scores.abs() >= threshold * gap)
+        kept, scores, passes = kept | keep, scores + found.scores * keep, passes + found.passes
+        done |= new
+        reached = done | (feeds & keep.any(1)[None]).any(1)
+    if not kept.any():
+        raise ValueError(
+            f"No edge into the logits moves the metric by {threshold} of the gap, so the circuit "
+            "is empty. Lower the threshold."
+        )
+    return EdgeScores(graph, scores, kept, task.name, f"backward search at {threshold}",
+                      task.unit, found.clean, found.corrupted, passes)  # fmt: skip
+
+
+def acdc(
+    lm: Any, task: Task, graph: Graph | None = None, threshold: float = 0.01,
+    candidates: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Remove edges one after the other wherever the metric hardly changes.
+
+    Receivers are visited from the logits backwards. The edge is taken out of the circuit found so
+    far; if the mean metric moves by less than `threshold`, it stays out.
+
+    Parameters
+    ----------
+    graph : Graph, default the graph of blocks
+    threshold : float
+        In the unit of the metric. 0 keeps every edge, infinity none.
+    candidates : bool [W, R]
+        Circuit to start from, for example eap(lm, task).top(400): the rest is out from the start.
+
+    Returns
+    -------
+    bool [W, R]
+        The circuit; it can be empty.
+
+    Raises
+    ------
+    ValueError
+        For a negative threshold.
+
+    Notes
+    -----
+    Cost: one forward pass for each candidate edge: they depend on each other and cannot be
+    batched. Source: Conmy et al. 2023, who use the divergence of the output distribution, or the
+    signed change of the metric; the absolute change keeps edges in either direction.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.tasks import greater_than
+    >>> lm = load_model("course-lm")
+    >>> some = build_graph(lm, "block").mask([("embed", "m0"), ("m0", "logits")])
+    >>> int(acdc(lm, greater_than(lm, 4), threshold=0.0, candidates=some).sum())
+    2
+    """
+    if threshold < 0:
+        raise ValueError(f"The threshold must be at least 0, got {threshold}.")
+    graph = graph or build_graph(lm, "block")
+    circuit = (graph.allowed if candidates is None else candidates & graph.allowed).clone()
+    _, other = recorded_run(lm, graph, task.corrupted)
+
+    def value() -> float:
+        outside = (graph.allowed & ~circuit)[None]
+        return float(run_edges(lm, graph, task, [(outside, other)]).mean())
+
+    current = value()
+    for v, u in reversed(circuit.T.nonzero().tolist()):
+        circuit[u, v] = False
+        without = value()
+        if abs(without - current) < threshold:
+            current = without
+        else:
+            circuit[u, v] = True
+    return circuit
