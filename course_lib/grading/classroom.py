@@ -19,6 +19,7 @@ import secrets
 import signal
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from datetime import datetime
@@ -250,15 +251,35 @@ def _end_with_parent() -> None:
 def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict, dict]]:
     try:
         from distributed import Client
-        from distributed import as_completed as completed
+        from distributed import as_completed as as_they_finish
     except ImportError:
         raise ClassError(
             "For --scheduler install Dask: pip install 'course-lib[grading]'"
         ) from None
+    left, running, lost = list(reversed(jobs)), {}, Counter()
     with Client(address) as client:
-        # A worker that dies is the cluster's fault, not the submission's: let it try again.
-        futures = {
-            client.submit(grade_submission, job, pure=False, retries=ATTEMPTS): job for job in jobs
-        }
-        for future, result in completed(futures, with_results=True):
-            yield futures[future], result
+        finished = as_they_finish(with_results=True, raise_errors=False)
+
+        def submit_next() -> None:
+            if left:
+                job = left.pop()
+                future = client.submit(grade_submission, job, pure=False, retries=ATTEMPTS)
+                running[future.key] = job
+                finished.add(future)
+
+        # A few at a time: a notebook is data that the scheduler would have to hold.
+        for _ in range(2 * max(1, sum(client.nthreads().values()))):
+            submit_next()
+        for future, result in finished:
+            job = running.pop(future.key)
+            if isinstance(result, dict):
+                yield job, result
+            else:  # the cluster's fault, not the submission's
+                lost[job["student"]] += 1
+                if lost[job["student"]] == ATTEMPTS:
+                    raise ClassError(
+                        f"The cluster lost {job['student']} ({type(result).__name__}). Start the "
+                        "command again: it goes on where it was."
+                    )
+                left.append(job)
+            submit_next()

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -566,7 +567,7 @@ AS_A_USER = [
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an unprivileged user already")
-def test_the_same_as_an_unprivileged_user(bwrap, tmp_path):
+def test_the_same_as_an_unprivileged_user(bwrap):
     """root has its own way into the sandbox; this runs the rest of the file the other way."""
     # Python and the course may lie in root's home folder, which no user can enter: show them alone.
     places = (sys.base_prefix, sys.prefix, str(ROOT))
@@ -580,12 +581,12 @@ def test_the_same_as_an_unprivileged_user(bwrap, tmp_path):
     command += ["--cap-add", "CAP_SETGID", "--chdir", str(ROOT)]
     command += [shutil.which("setpriv"), "--reuid=23456", "--regid=23456", "--clear-groups"]
     command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x"]
-    command += ["-k", "not_as_root", f"--basetemp={tmp_path / 'theirs'}", __file__]
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    environment = os.environ | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    # Not in pytest's own folder, which every run that starts beside this one closes to others.
+    with tempfile.TemporaryDirectory() as home:
+        os.chmod(home, 0o777)
+        command += ["-k", "not_as_root", f"--basetemp={home}/theirs", __file__]
+        environment = os.environ | {"HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     assert f"{len(AS_A_USER) + 4} passed" in run.stdout, run.stdout
 
