@@ -21,6 +21,7 @@ from course_lib.lens import (
     value_purity,
     value_vectors,
     vector_words,
+    word_ranks,
     word_scores,
 )
 from course_lib.lens.parts import output_bias
@@ -219,6 +220,11 @@ def test_plain_lens_misleads_where_the_basis_is_rotated_and_the_tuned_lens_does_
     assert plain.kl[:3].min() > 1 and tuned.kl.max() < 1e-6
     assert tuned.lens == "tuned lens" and plain.lens == "logit lens"
     scores = [score_lens(lm, held_out, t) for t in (None, lens)]
+    assert [s.lens for s in scores] == ["logit lens", "tuned lens"]
+    words = [lm.token_string(lm.logits(text)[0, -1].argmax()) for text in held_out]
+    ranks = [word_ranks(lm, held_out, words, translate=t) for t in (None, lens)]
+    assert ranks[0].settled == ["resid_post.2"] * 10 and ranks[1].first == ["resid_pre.0"] * 10
+    assert [r.lens for r in ranks] == ["logit lens", "tuned lens"]
     assert scores[0].kl[0].mean() > 2 and scores[1].kl.max() < 1e-6
     close(scores[1].loss, scores[1].model_loss.expand(4, -1), 1e-3)
 

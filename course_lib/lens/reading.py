@@ -191,8 +191,15 @@ def logit_lens(
     change = translate or (lambda _, states: states)
     # one site at a time and with the batch dimension: the very operations of the model
     logits = torch.stack([read(change(name, seen[name]))[0] for name in names])
-    name = "logit lens" if translate is None else getattr(translate, "name", "translated lens")
-    return LensReading(lm, text, tuple(map(lm.token_string, ids)), names, logits, final, name)
+    tokens = tuple(map(lm.token_string, ids))
+    return LensReading(lm, text, tokens, names, logits, final, lens_name(translate))
+
+
+def lens_name(translate: Translate | None) -> str:
+    """How a reading is called: by what translated the states, if anything."""
+    if translate is None:
+        return "logit lens"
+    return getattr(translate, "name", "lens with a translation")
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,8 @@ class WordRanks:
         1 = most probable among all tokens, or among the candidates.
     among : int
         How many words were ranked.
+    lens : str
+        "logit lens", or the name of what translated the states first.
     """
 
     texts: tuple[str, ...]
@@ -217,6 +226,7 @@ class WordRanks:
     logprobs: Tensor
     ranks: Tensor
     among: int
+    lens: str = "logit lens"
 
     @property
     def leads(self) -> Tensor:
@@ -248,8 +258,8 @@ class WordRanks:
     def caption(self) -> str:
         """All that must stand beside the numbers."""
         return (
-            f"logit lens after the last token of {len(self.texts)} texts; a word leads where it is "
-            f"the most probable of {self.among}; 95 % intervals over texts"
+            f"{self.lens} after the last token of {len(self.texts)} texts; a word leads where it "
+            f"is the most probable of {self.among}; 95 % intervals over texts"
         )
 
     def __repr__(self) -> str:
@@ -344,4 +354,4 @@ def word_ranks(
         ranks.append(rank_of(scores if pool is None else scores[:, pool], where))
     size = len(final) if pool is None else len(pool)
     stacked = torch.stack(logprobs).cpu(), torch.stack(ranks).cpu()
-    return WordRanks(tuple(texts), tuple(words), names, *stacked, size)
+    return WordRanks(tuple(texts), tuple(words), names, *stacked, size, lens_name(translate))

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import n_layers
-from course_lib.lens.reading import Interval, Translate, bootstrap
+from course_lib.lens.reading import Interval, Translate, bootstrap, lens_name
 from course_lib.lens.readout import Readout, lens_sites, readout
 from course_lib.text_model import as_list
 from course_lib.world.documents import document
@@ -286,8 +286,6 @@ def score_lens(lm: Any, texts: Sequence[str], translate: Translate | None = None
             means, size = means + every.exp().sum(1), size + len(following)
     means = (means / size).log()
     bias = (means[0].exp() * (means[0] - means[1:])).sum(-1)
-    name = "logit lens" if translate is None else getattr(translate, "name", "translated lens")
-    return LensScores(
-        name, names, BITS * torch.stack(kl, 1).cpu(), BITS * torch.stack(loss, 1).cpu(),
-        BITS * torch.stack(own).cpu(), BITS * bias.cpu(),
-    )  # fmt: skip
+    kl, loss = BITS * torch.stack(kl, 1).cpu(), BITS * torch.stack(loss, 1).cpu()
+    own, bias = BITS * torch.stack(own).cpu(), BITS * bias.cpu()
+    return LensScores(lens_name(translate), names, kl, loss, own, bias)
