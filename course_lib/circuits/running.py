@@ -23,7 +23,7 @@ from course_lib.architectures import bare_model, blocks, family_of, n_heads
 from course_lib.circuits.graph import Graph, weight_and_bias
 from course_lib.tasks import Task, last_logits
 
-BATCH_TOKENS = 1024  # tokens of one forward pass
+BATCH_TOKENS = 512  # tokens of one forward pass; W tensors of this size are kept
 
 
 def writer_outputs(
@@ -74,22 +74,37 @@ def carrying(model: Any, graph: Graph, carried: Sequence[Carried]) -> Iterator[N
     for v, reader in enumerate(graph.readers):
         if any(amount[:, :, v].any() for amount, _ in carried):
             by_module[reader.projection or reader.norm].append(v)
+    copies = len(carried[0][0])
     stream: dict[str, Tensor] = {}
+    state: dict[Any, Any] = {}
+
+    def changes(k: int, last: int) -> Tensor:
+        """Given minus own output of the writers up to `last`, [last + 1, C, N, T, d]."""
+        other = carried[k][1]
+        if state.get("run") is not seen["embed"]:  # a new forward pass
+            state.clear()
+            state["run"] = seen["embed"]
+        if k not in state:
+            state[k] = (other.new_empty(len(other), copies, *other.shape[1:]), 0)
+        buffer, known = state[k]
+        for u in range(known, last + 1):
+            here = writer_outputs(model, graph, seen, [u])[0]
+            buffer[u] = other[u] - here.unflatten(0, (copies, -1))
+        state[k] = (buffer, max(known, last + 1))
+        return buffer[: last + 1]
 
     def changed_input(x: Tensor, v: int) -> tuple[Tensor, Tensor]:
         """The reader's input [C', N, T, d] in the variants that change it, and their numbers."""
         wanted = torch.stack([a[:, :, v].bool().any(1) for a, _ in carried]).any(0).nonzero()[:, 0]
-        copies = len(carried[0][0])
-        shape = (copies, -1, *carried[0][1].shape[2:])  # [C, N, T, d]
-        new = x.reshape(shape)[wanted]
-        for amount, other in carried:
+        new = x.reshape(copies, -1, *carried[0][1].shape[2:])[wanted]
+        for k, (amount, _) in enumerate(carried):
             part = amount[wanted][:, :, v].to(x.dtype)  # [C', W]
-            senders = part.any(0).nonzero()[:, 0].tolist()
-            if senders:
-                here = writer_outputs(model, graph, seen, senders)
-                here = here.unflatten(1, (copies, -1))[:, wanted]  # [S, C', N, T, d]
-                change = other[senders][:, None] - here
-                new = new + torch.einsum("cs,scntd->cntd", part[:, senders], change)
+            senders = part.any(0).nonzero()[:, 0]
+            if len(senders):
+                last = int(senders[-1])
+                change = changes(k, last)
+                change = change if len(wanted) == copies else change[:, wanted]
+                new = new + torch.einsum("cs,scntd->cntd", part[:, : last + 1], change)
         return new, wanted
 
     def on_norm(path: str, numbers: Sequence[int]) -> Callable:
@@ -104,7 +119,6 @@ def carrying(model: Any, graph: Graph, carried: Sequence[Carried]) -> Iterator[N
         return hook
 
     def put(output: Tensor, wanted: Tensor, value: Tensor, features: tuple = ()) -> Tensor:
-        copies = len(carried[0][0])
         output = output.clone()
         rows = output.view(copies, -1, *carried[0][1].shape[2:3], output.shape[-1])
         rows[wanted, ..., slice(*features) if features else slice(None)] = value

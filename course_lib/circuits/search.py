@@ -102,7 +102,7 @@ def backward_search(
     >>> from course_lib import load_model
     >>> from course_lib.tasks import greater_than
     >>> lm = load_model("course-lm")
-    >>> found = backward_search(lm, greater_than(lm, 4), threshold=0.3)
+    >>> found = backward_search(lm, greater_than(lm, 4), threshold=0.1)
     >>> "logits" in {reader for _, reader in found.graph.edges(found.scored)}
     True
     """
