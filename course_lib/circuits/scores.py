@@ -207,16 +207,15 @@ def eap(
     corrupted = task.measure(logits).cpu()
     if steps:
         logits, here = recorded_run(lm, graph, task.clean)
-        clean, gradient = task.measure(logits).cpu(), 0.0
+        clean, scores = task.measure(logits), torch.zeros(graph.allowed.shape, dtype=torch.float64)
         for node, weight in zip(nodes, weights, strict=True):
             embeddings = other[0] + node * (here[0] - other[0])  # writer 0 is the embedding
-            gradient = gradient + weight * _gradients(lm, graph, task, embeddings)[2]
+            scores += weight * _products(lm, graph, task, other, here, embeddings)[1]
     else:
-        values, here, gradient = _gradients(lm, graph, task, None)
-        clean = values.cpu()
-    scores = torch.einsum("wntd,rntd->wr", here - other, gradient).double().cpu() / len(task)
+        clean, scores = _products(lm, graph, task, other)
+    scores, clean = scores / len(task), clean.cpu()
     method = f"EAP-IG, {steps} steps, {rule}" if steps else "EAP"
-    return EdgeScores(graph, scores.masked_fill(~graph.allowed, 0.0), graph.allowed, task.name,
+    return EdgeScores(graph, scores, graph.allowed, task.name,
                       method, task.unit, float(clean.mean()), float(corrupted.mean()),
                       2 + 2 * steps if steps else 3)  # fmt: skip
 
@@ -240,10 +239,14 @@ def path_points(steps: int, rule: str) -> tuple[list[float], list[float]]:
     return [(k + shift) / steps for k in range(steps)], [1 / steps] * steps
 
 
-def _gradients(
-    model: Any, graph: Graph, task: Task, embeddings: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Metric [N], writers' outputs [W, N, T, d] and dm / d input of each reader [R, N, T, d]."""
+def _products(
+    model: Any, graph: Graph, task: Task, other: Tensor, here: Tensor | None = None,
+    embeddings: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Metric [N], and the sum over prompts of (here - other) . dm / d input, float64 [W, R].
+
+    `here` and `other` [W, N, T, d] are what the writers write on clean and corrupted prompts.
+    """
     inner = bare_model(model)
     paths = {path for r in graph.readers for path in (r.norm, r.projection) if path}
     inputs: dict[str, Tensor] = {}
@@ -268,9 +271,11 @@ def _gradients(
         order = list(outputs)
         found = torch.autograd.grad(values.sum(), [outputs[path] for path in order])
     at = dict(zip(order, found, strict=True))
-    with torch.no_grad():
-        writers = writer_outputs(model, graph, {k: x.detach() for k, x in seen.items()})
-    by_reader = [torch.empty(0)] * len(graph.readers)
+    if here is None:
+        with torch.no_grad():
+            here = writer_outputs(model, graph, {k: x.detach() for k, x in seen.items()})
+    difference = (here - other).flatten(1)  # [W, N * T * d]
+    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
     for norm in dict.fromkeys(reader.norm for reader in graph.readers):
         numbers = [v for v, reader in enumerate(graph.readers) if reader.norm == norm]
         pulled = torch.stack([_at_norm(inner, graph.readers[v], at) for v in numbers])
@@ -278,9 +283,10 @@ def _gradients(
         with torch.enable_grad():
             y = inner.get_submodule(norm).forward(x)
         (gradient,) = torch.autograd.grad(y, x, pulled)
-        for v, part in zip(numbers, gradient, strict=True):
-            by_reader[v] = part.reshape(writers.shape[1:])
-    return values.detach(), writers, torch.stack(by_reader)
+        before = int(graph.allowed[:, numbers[0]].sum())  # the readers of a norm read the same
+        products = difference[:before] @ gradient.flatten(1).T
+        scores[:before, numbers] = products.double().cpu()
+    return values.detach(), scores
 
 
 def _at_norm(inner: Any, reader: Any, at: dict[str, Tensor]) -> Tensor:
