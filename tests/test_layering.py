@@ -33,14 +33,15 @@ ALLOWED_BETWEEN_TECHNIQUES = {("circuits", "patching")}
 # Lines of code: blank lines, comments and docstrings are for the reader and cost nothing.
 # They are wider than first planned (2,000 for the techniques, 1,200 for the world, 6,500 in all):
 # each of the 46 paradigms of the suite is a function of its own, every template of the world has
-# the syntactic head of every word, and each unit brings about 450 lines of checks. What keeps a
-# file readable is the limit for a module.
+# the syntactic head of every word, each unit brings 500 to 800 lines of checks and 400 to 1,000 of
+# technique, and the grader is a sandbox, a wire, a class folder and its reports. What keeps a file
+# readable is the limit for a module.
 LINE_LIMITS = {
-    "techniques": 3500,
+    "techniques": 5000,
     "world": 1850,
     "checks": 3500,
-    "grading": 1000,
-    "package": 11_000,
+    "grading": 1900,
+    "package": 14_000,
 }
 MODULE_LINES = 250
 LONGER_MODULES = {"world/grammar.py": 400, "world/suites.py": 440}  # to shrink, not to grow

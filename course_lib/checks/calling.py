@@ -10,6 +10,7 @@ from __future__ import annotations
 import linecache
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -29,6 +30,10 @@ CHANGED = (
     "Your function changed the data it was given. Work on a copy: the caller still "
     "needs the original (x = x + 1 makes a new tensor, x += 1 and x[i] = ... do not)."
 )
+ONLY_REFUSES = (
+    "Refusing bad input counts when good input is answered: a function that raises an error for "
+    "everything would do as much."
+)
 
 
 class Student:
@@ -42,6 +47,7 @@ class Student:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.stopped = False
+        self.answers = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = _copy(args), _copy(kwargs)
@@ -55,6 +61,7 @@ class Student:
             self._stop(error)
         if not _unchanged(given, (args, kwargs)):
             raise Wrong(CHANGED)
+        self.answers += 1
         return answer
 
     def refuses(self, kind: type[Exception], *args: Any, why: str, **kwargs: Any) -> None:
@@ -118,16 +125,20 @@ def run_checks(
         results = tuple(PartResult(p.name, 0, p.points, message) for p in parts)
         return CheckResult(exercise.id, exercise.title, "error", results, held_out)
     guarded = student if isinstance(student, Student) else Student(student)
-    results = []
+    results, answered = [], False
     for part in parts:
+        before = guarded.answers
         rng = np.random.default_rng([seed, crc32(f"{exercise.id} {part.name}".encode())])
         try:
             part.run(guarded, rng)
             results.append(PartResult(part.name, part.points, part.points))
+            answered |= guarded.answers > before
         except Wrong as wrong:
             results.append(PartResult(part.name, 0, part.points, str(wrong)))
         except NotAttempted:
             return not_attempted(exercise, parts, held_out)
+    if not answered:  # what still holds are refusals
+        results = [replace(r, earned=0, message=r.message or ONLY_REFUSES) for r in results]
     wrong = any(result.earned < result.points for result in results)
     status = "error" if guarded.stopped else "wrong" if wrong else "ok"
     return CheckResult(exercise.id, exercise.title, status, tuple(results), held_out)

@@ -105,3 +105,12 @@ def test_points_of_visible_and_held_out_parts_add_up(id):
     exercise, held_out = of(id).exercises[id], sum(part.points for part in of(id).held_out[id])
     assert exercise.held_out_points == held_out > 0
     assert exercise.visible_points > held_out
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_a_function_that_refuses_everything_earns_nothing(id):
+    def refuse(*given, **named):
+        raise ValueError("no")
+
+    for result in both(id, refuse).values():
+        assert result.earned == 0 and not result.ok
