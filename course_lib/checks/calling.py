@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from zlib import crc32
@@ -30,6 +30,7 @@ CHANGED = (
     "Your function changed the data it was given. Work on a copy: the caller still "
     "needs the original (x = x + 1 makes a new tensor, x += 1 and x[i] = ... do not)."
 )
+STUB = "Not attempted yet: the function still raises NotImplementedError."
 ONLY_REFUSES = (
     "Refusing bad input counts when good input is answered: a function that raises an error for "
     "everything would do as much."
@@ -125,30 +126,38 @@ def run_checks(
         results = tuple(PartResult(p.name, 0, p.points, message) for p in parts)
         return CheckResult(exercise.id, exercise.title, "error", results, held_out)
     guarded = student if isinstance(student, Student) else Student(student)
-    results, answered = [], False
-    for part in parts:
-        before = guarded.answers
-        rng = np.random.default_rng([seed, crc32(f"{exercise.id} {part.name}".encode())])
-        try:
-            part.run(guarded, rng)
-            results.append(PartResult(part.name, part.points, part.points))
-            answered |= guarded.answers > before
-        except Wrong as wrong:
-            results.append(PartResult(part.name, 0, part.points, str(wrong)))
-        except NotAttempted:
-            return not_attempted(exercise, parts, held_out)
-    if not answered:  # what still holds are refusals
-        results = [replace(r, earned=0, message=r.message or ONLY_REFUSES) for r in results]
+    try:
+        results = without_mere_refusals([run_part(exercise, part, guarded, seed) for part in parts])
+    except NotAttempted:
+        return not_attempted(exercise, parts, held_out)
     wrong = any(result.earned < result.points for result in results)
     status = "error" if guarded.stopped else "wrong" if wrong else "ok"
     return CheckResult(exercise.id, exercise.title, status, tuple(results), held_out)
+
+
+def run_part(exercise: Exercise, part: Part, student: Student, seed: int) -> PartResult:
+    """Run one part. Raises :class:`NotAttempted` for a stub; a mistake becomes a message."""
+    rng = np.random.default_rng([seed, crc32(f"{exercise.id} {part.name}".encode())])
+    before = student.answers
+    try:
+        part.run(student, rng)
+    except Wrong as wrong:
+        return PartResult(part.name, 0, part.points, str(wrong))
+    return PartResult(part.name, part.points, part.points, answered=student.answers > before)
+
+
+def without_mere_refusals(results: Sequence[PartResult]) -> list[PartResult]:
+    """Take the points back where no part holds in which the function returned something."""
+    if any(result.earned and result.answered for result in results):
+        return list(results)
+    return [replace(r, earned=0, message=r.message or ONLY_REFUSES) for r in results]
 
 
 def not_attempted(
     exercise: Exercise,
     parts: tuple[Part, ...],
     held_out: int,
-    message: str = "Not attempted yet: the function still raises NotImplementedError.",
+    message: str = STUB,
 ) -> CheckResult:
     """The result for a function that still is the stub, or that is missing."""
     results = tuple(PartResult(part.name, 0, part.points, message) for part in parts)

@@ -56,12 +56,16 @@ class Exercise:
 
 @dataclass(frozen=True)
 class PartResult:
-    """The outcome of one part: points earned, and a message when there is something to say."""
+    """The outcome of one part: points earned, and a message when there is something to say.
+
+    ``answered`` says whether the function returned anything in it, or only raised errors.
+    """
 
     name: str
     earned: int
     points: int
     message: str = ""
+    answered: bool = False
 
 
 @dataclass(frozen=True)

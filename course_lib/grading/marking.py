@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from course_lib.checks import exercises
-from course_lib.checks.calling import CHANGED, Student, run_checks
-from course_lib.checks.results import Exercise, Part, Wrong
+from course_lib.checks.calling import CHANGED, ONLY_REFUSES, STUB, Student, run_part
+from course_lib.checks.results import Exercise, NotAttempted, Part, Wrong
 from course_lib.grading import wire
 from course_lib.grading.channel import Stopped
 from course_lib.grading.graft import Unreadable, graft, imported_modules
@@ -141,7 +141,7 @@ def grade_exercise(
 ) -> dict[str, Any]:
     """Run every part on the student's function; points earned before an accident stay."""
     begun, parts, status, message, missing = time.monotonic(), [], "", "", None
-    student = RemoteStudent(submission, exercise)
+    student, convinced = RemoteStudent(submission, exercise), False
     for part in (*exercise.parts, *held_out):
         entry = {"name": part.name, "held_out": part in held_out, "points": part.points}
         entry |= {"earned": 0, "message": ""}
@@ -154,8 +154,11 @@ def grade_exercise(
             if missing:
                 entry["message"] = missing
                 continue
-            [done] = run_checks(exercise, student, seed, (part,)).parts
+            done = run_part(exercise, part, student, seed)
             entry |= {"earned": done.earned, "message": _short(done.message, 2000)}
+            convinced |= done.earned > 0 and done.answered
+        except NotAttempted:
+            entry["message"] = STUB
         except Stopped as stopped:
             status = stopped.status
             message = entry["message"] = str(stopped)
@@ -163,6 +166,9 @@ def grade_exercise(
         except Exception as error:  # a fault in the check, for the instructors to repair
             entry["earned"], status = None, "infrastructure"
             message = f"The check {part.name!r} itself failed: {type(error).__name__}: {error}"
+    if not convinced:  # what still holds are refusals
+        for entry in filter(lambda entry: entry["earned"], parts):
+            entry |= {"earned": 0, "message": ONLY_REFUSES}
     known = [part["earned"] for part in parts if part["earned"] is not None]
     result = {"id": exercise.id, "title": exercise.title, "points": exercise.points}
     result["earned"] = sum(known) if status != "infrastructure" else None
