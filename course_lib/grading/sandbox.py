@@ -22,7 +22,14 @@ import psutil
 
 from course_lib.grading import wire
 from course_lib.grading.channel import Channel, Stopped
-from course_lib.grading.isolation import ENVIRONMENT, Limits, bwrap_command, container_command
+from course_lib.grading.isolation import (
+    ENVIRONMENT,
+    Limits,
+    bwrap_command,
+    container_command,
+    is_covered,
+    runtime_paths,
+)
 
 START_SECONDS = 120  # torch is slow to import on a busy machine
 LOST_USER = 61_184  # as root, submissions run as a user of this number or a little above
@@ -51,7 +58,9 @@ class Sandbox:
     ) -> None:
         self.isolation, self.limits, self.preload = isolation, limits or Limits(), preload
         self.image = image
-        self.nursery = isolation == "bwrap"  # until nested namespaces turn out to be forbidden
+        # Until nested namespaces turn out to be forbidden; and each child gets an empty /tmp, which
+        # would cover a course or a Python that lies there.
+        self.nursery = isolation == "bwrap" and not any(map(is_covered, runtime_paths()))
         self.process: subprocess.Popen | None = None
         self.control: socket.socket | None = None
         self.channel: Channel | None = None

@@ -17,7 +17,15 @@ import pytest
 from course_lib import cli
 from course_lib.checks import Exercise, Part
 from course_lib.checks.results import Wrong
-from course_lib.grading import classroom, gradebook, handing, isolation, marking, reports
+from course_lib.grading import (
+    classroom,
+    gradebook,
+    handing,
+    isolation,
+    marking,
+    reports,
+    sandbox,
+)
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.collect import read_roster, write_json
 from course_lib.grading.graft import graft, imported_modules
@@ -429,6 +437,12 @@ def test_container_has_no_network_no_rights_and_limits():
 
 def test_the_nursery_knows_what_the_assignment_imports(submission):
     assert {"torch", "numpy", "math", "course_lib.checks"} <= set(imported_modules(submission()))
+
+
+def test_a_course_in_a_folder_that_submissions_find_empty_does_without_a_nursery(monkeypatch):
+    assert sandbox.Sandbox("bwrap").nursery is not isolation.is_covered(str(ROOT))
+    monkeypatch.setattr(sandbox, "runtime_paths", lambda: ["/usr/lib", "/tmp/course/course_lib"])
+    assert not sandbox.Sandbox("bwrap").nursery
 
 
 # --- what goes to students and comes back ------------------------------------------------------
