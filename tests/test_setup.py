@@ -67,7 +67,7 @@ def test_locked_packages_take_the_first_release_of_our_oldest_python():
 
     oldest = min(re.findall(r"3\.\d+", PROJECT["requires-python"])) + ".0"
     needs = {
-        d.metadata["Name"]: d.metadata["Requires-Python"] or "" for d in metadata.distributions()
+        d.metadata["Name"]: d.metadata.get("Requires-Python", "") for d in metadata.distributions()
     }
     needs = {name: text for name, text in needs.items() if canonicalize_name(name) in locked()}
     assert len(needs) > 50

@@ -110,7 +110,10 @@ def attribution_explorer(lm, questions: Sequence[tuple[str, str, str]]) -> Explo
     method = ipywidgets.Dropdown(options=list(METHODS), description="Method", style=_LABEL)
     baseline = ipywidgets.Dropdown(options=list(BASELINES), description="Baseline", style=_LABEL)
     example = ipywidgets.Dropdown(
-        options=[(f"{t} … {word}", k) for k, (t, word, _) in enumerate(questions)],
+        options=[
+            (f"{t} … {word}" + (f", not {other}" if other else ""), k)
+            for k, (t, word, other) in enumerate(questions)
+        ],
         description="Example",
         layout=_WIDE,
         style=_LABEL,
