@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,10 @@ def score_unique(lm: TextModel, ids: Iterable[Ids]) -> dict[Ids, Tensor]:
     if getattr(lm, "takes_any_mask", False):
         lm.check_ids(unique)
         rows = sorted(pack(unique, min(ROW_TOKENS, lm.max_tokens)), key=len)
-        for batch in batches(rows, len, one_size=False):
+        for batch in batches(rows, one_size=False):
             scores |= score_rows(lm, batch)
     else:
-        for batch in batches(sorted(unique, key=len), len, one_size=True):
+        for batch in batches(sorted(unique, key=len), one_size=True):
             rows = lm.score_ids([list(item) for item in batch])
             scores |= zip(batch, (row.double().cpu() for row in rows), strict=True)
     for item, row in scores.items():
@@ -176,15 +176,15 @@ def score_rows(lm: Any, rows: Sequence[Row]) -> dict[Ids, Tensor]:
     }
 
 
-def batches(items: Sequence[Any], size: Callable[[Any], int], one_size: bool) -> Iterable[list]:
-    """Cut items sorted by size, in tokens, in batches of at most BATCH_TOKENS tokens.
+def batches(items: Sequence[Any], one_size: bool) -> Iterable[list]:
+    """Cut items sorted by their len, in tokens, in batches of at most BATCH_TOKENS tokens.
 
     With `one_size` a batch holds items of one size only, so that nothing is padded.
     """
     batch: list = []
     for item in items:
-        full = batch and (len(batch) + 1) * size(item) > BATCH_TOKENS
-        if full or (batch and one_size and size(item) != size(batch[0])):
+        full = batch and (len(batch) + 1) * len(item) > BATCH_TOKENS
+        if full or (batch and one_size and len(item) != len(batch[0])):
             yield batch
             batch = []
         batch.append(item)
