@@ -1,10 +1,4 @@
-"""Figures for lessons: every function returns an `AltFigure`, a picture with its alt text.
-
-House rules, held by the functions below: the palette is safe for colour-blind readers, and colour
-never stands alone (each series also has its own marker or hatch); intervals are drawn wherever an
-estimate is; the metric, n and the seed are printed inside the figure.
-Nothing here computes a result, so a figure can always be checked against the numbers passed in.
-"""
+"""The palette, and the figures that several units use."""
 
 from __future__ import annotations
 
@@ -17,26 +11,13 @@ from matplotlib.patches import Rectangle
 
 from course_lib.display import AltFigure, Table, show
 
-__all__ = [
-    "AltFigure",
-    "Table",
-    "estimates",
-    "histogram",
-    "ranked_bars",
-    "region_lines",
-    "show",
-    "token_bars",
-    "token_heat",
-    "truth_scatter",
-]
-
 #: The four colours of Okabe and Ito that reach a contrast of 3:1 on white, and two of Tol's.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#882255", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 HATCHES = ("", "///", "...", "xx", "\\\\", "++")
 
 
-def _axes(width: float, height: float, title: str):
+def new_axes(width: float, height: float, title: str):
     figure = Figure(figsize=(width, height))
     axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize=10)
@@ -44,7 +25,7 @@ def _axes(width: float, height: float, title: str):
     return figure, axes
 
 
-def _footnote(axes, n: int | str, seed: int | str) -> None:
+def footnote(axes, n: int | str, seed: int | str) -> None:
     """Print the sample size and the seed in the lower right corner, outside the data."""
     axes.annotate(
         f"n = {n}, seed = {seed}",
@@ -151,7 +132,7 @@ def ranked_bars(
     metric: str = "probability",
 ) -> AltFigure:
     """Horizontal bars, the first label on top: next-token distributions, sizes of contributions."""
-    figure, axes = _axes(5, 0.25 * len(labels) + 0.8, title)
+    figure, axes = new_axes(5, 0.25 * len(labels) + 0.8, title)
     axes.barh(range(len(values)), values, color=COLOURS[0])
     axes.set_yticks(range(len(values)), labels)
     axes.invert_yaxis()
@@ -179,7 +160,7 @@ def estimates(
     """
     rows = list(dict.fromkeys(row for values in series.values() for row in values))
     step = 0.8 / max(len(series), 1)
-    figure, axes = _axes(6.5, 0.14 * len(rows) * max(len(series), 2) + 1.1, title)
+    figure, axes = new_axes(6.5, 0.14 * len(rows) * max(len(series), 2) + 1.1, title)
     for k, (name, values) in enumerate(series.items()):
         for label, (estimate, low, high) in values.items():
             y = rows.index(label) + (k - (len(series) - 1) / 2) * step
@@ -197,7 +178,7 @@ def estimates(
     axes.set_xlabel(f"{metric} (bars: 95 % bootstrap interval)")
     axes.grid(axis="x", linewidth=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    _footnote(axes, n, seed)
+    footnote(axes, n, seed)
     return show(figure, alt)
 
 
@@ -212,12 +193,12 @@ def histogram(
     bins: int = 30,
 ) -> AltFigure:
     """Histogram with a line at 0: left of it the model prefers the wrong member of the pair."""
-    figure, axes = _axes(5.5, 2.4, title)
+    figure, axes = new_axes(5.5, 2.4, title)
     axes.hist(list(values), bins=bins, color=COLOURS[0], edgecolor="white")
     axes.axvline(0, color="black", linestyle="--", linewidth=0.8)
     axes.set_xlabel(metric)
     axes.set_ylabel("number of pairs")
-    _footnote(axes, n, seed)
+    footnote(axes, n, seed)
     return show(figure, alt)
 
 
@@ -239,7 +220,7 @@ def truth_scatter(
     ----------
     labels : index -> name written beside that point; all points are drawn, few need a name.
     """
-    figure, axes = _axes(4.4, 4, title)
+    figure, axes = new_axes(4.4, 4, title)
     low = min(min(truth), min(measured), 0.0)
     high = max(max(truth), max(measured), 1.0)
     axes.plot(
@@ -257,7 +238,7 @@ def truth_scatter(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    _footnote(axes, n, seed)
+    footnote(axes, n, seed)
     return show(figure, alt)
 
 
@@ -277,7 +258,7 @@ def region_lines(
     ----------
     series : condition -> one (mean, low, high) per region.
     """
-    figure, axes = _axes(6, 2.8, title)
+    figure, axes = new_axes(6, 2.8, title)
     for k, (name, triples) in enumerate(series.items()):
         xs = [x + 0.06 * (k - (len(series) - 1) / 2) for x in range(len(regions))]
         means = [t[0] for t in triples]
@@ -289,5 +270,5 @@ def region_lines(
     axes.set_xticks(range(len(regions)), regions)
     axes.set_ylabel(metric)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    _footnote(axes, n, seed)
+    footnote(axes, n, seed)
     return show(figure, alt)
