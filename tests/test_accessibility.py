@@ -171,6 +171,8 @@ def figures(lm) -> dict[str, AltFigure]:
         "histogram": plots.histogram([-1.0, 2.0, 3.0], **common),
         "truth_scatter": plots.truth_scatter([0.1, 0.9], [0.2, 0.8], labels={0: "a"}, **common),
         "region_lines": plots.region_lines(["1"], dict.fromkeys(names, [(1, 0.5, 1.5)]), **common),
+        "curves": plots.curves([1], dict.fromkeys(names, [(1, 0.5, 1.5)]), **common),
+        "heat_map": plots.heat_map([[1.0, -0.5]], ["layer 0"], ["The", "dog"], **common),
         "minimal_pair_figure": minimal_pair_figure(lm, text, text.replace("are", "is")),
         "attribution_figure": attribution_figure(lm, "The keys near the cabinet", "are", "is"),
         "residual_stream_figure": residual_stream_figure(lm, text),

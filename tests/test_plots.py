@@ -31,6 +31,12 @@ def draw_all() -> dict[str, plots.AltFigure]:
         "region_lines": plots.region_lines(
             ["1", "2"], {"match": [(1, 0.5, 1.5), (2, 1.5, 2.5)]}, **common
         ),
+        "curves": plots.curves(
+            [1, 10], {"EAP": [(1, 0.5, 1.5), (2, 1.5, 2.5)]}, lines={"model": 2}, log=True, **common
+        ),
+        "heat_map": plots.heat_map(
+            [[0.1, -0.2], [1, 0]], ["layer 0", "layer 1"], ["The", "dog"], **common
+        ),
     }
 
 
@@ -45,13 +51,15 @@ def test_every_plot_function_shows_alt_text_and_a_small_picture(name):
     figure = draw_all()[name]
     bundle = figure._repr_mimebundle_()
     assert 'alt="Accuracy by &quot;model&quot;, higher is better"' in bundle["text/html"]
-    assert bundle["text/plain"] == f"Figure: {ALT}"
+    assert bundle["text/plain"].split("\n")[0] == f"Figure: {ALT}"
     width, height = png_size(figure)
     assert 200 < width < 900 and 100 < height < 900
     assert len(figure.png()) < 60_000
 
 
-@pytest.mark.parametrize("name", ["estimates", "histogram", "truth_scatter", "region_lines"])
+@pytest.mark.parametrize(
+    "name", ["estimates", "histogram", "truth_scatter", "region_lines", "curves", "heat_map"]
+)
 def test_sample_size_and_seed_stand_in_the_figure(name):
     assert "n = 200, seed = 7" in texts_of(draw_all()[name].figure)
 
