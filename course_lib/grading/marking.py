@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from course_lib.checks import exercises
-from course_lib.checks.calling import CHANGED, ONLY_REFUSES, STUB, Student, run_part
-from course_lib.checks.results import Exercise, NotAttempted, Part, Wrong
+from course_lib.checks.calling import CHANGED, STUB, Student, run_part, without_mere_refusals
+from course_lib.checks.results import Exercise, NotAttempted, Part, PartResult, Wrong
 from course_lib.grading import wire
 from course_lib.grading.channel import Stopped
 from course_lib.grading.graft import Unreadable, graft, imported_modules
@@ -28,6 +28,7 @@ FORMAT = 1
 STATUSES = "ok partial output memory time died unreadable infrastructure".split()
 ATTEMPTS = 3
 MAX_MESSAGE = 600
+NOT_RUN = "Not run: the function was stopped before."
 # What a limit on memory looks like from inside.
 NO_MEMORY = ("MemoryError", "can't allocate memory", "Cannot allocate memory")
 
@@ -140,43 +141,46 @@ def grade_exercise(
     submission: Submission, exercise: Exercise, held_out: tuple[Part, ...], seed: int
 ) -> dict[str, Any]:
     """Run every part on the student's function; points earned before an accident stay."""
-    begun, parts, status, message, missing = time.monotonic(), [], "", "", None
-    student, convinced = RemoteStudent(submission, exercise), False
-    for part in (*exercise.parts, *held_out):
-        entry = {"name": part.name, "held_out": part in held_out, "points": part.points}
-        entry |= {"earned": 0, "message": ""}
-        parts.append(entry)
-        if status:
-            entry["message"] = "Not run: the function was stopped before."
-            continue
+    begun, results, status, message, missing = time.monotonic(), [], "", "", None
+    parts, student, faulty = (*exercise.parts, *held_out), RemoteStudent(submission, exercise), None
+    for part in parts:
+        result = PartResult(part.name, 0, part.points)
         try:
-            missing = _missing(submission, exercise) if missing is None else missing
-            if missing:
-                entry["message"] = missing
-                continue
-            done = run_part(exercise, part, student, seed)
-            entry |= {"earned": done.earned, "message": _short(done.message, 2000)}
-            convinced |= done.earned > 0 and done.answered
+            if not status and missing is None:
+                missing = _missing(submission, exercise)
+            if status or missing:
+                result = replace(result, message=missing or NOT_RUN)
+            else:
+                result = run_part(exercise, part, student, seed)
         except NotAttempted:
-            entry["message"] = STUB
+            result = replace(result, message=STUB)
         except Stopped as stopped:
-            status = stopped.status
-            message = entry["message"] = str(stopped)
+            status, message = stopped.status, str(stopped)
+            result = replace(result, message=message)
             submission.running = False
         except Exception as error:  # a fault in the check, for the instructors to repair
-            entry["earned"], status = None, "infrastructure"
+            status, faulty = "infrastructure", part
             message = f"The check {part.name!r} itself failed: {type(error).__name__}: {error}"
-    if not convinced:  # what still holds are refusals
-        for entry in filter(lambda entry: entry["earned"], parts):
-            entry |= {"earned": 0, "message": ONLY_REFUSES}
-    known = [part["earned"] for part in parts if part["earned"] is not None]
+            result = replace(result, message=message)
+        results.append(result)
+    entries = [
+        {
+            "name": part.name,
+            "held_out": part in held_out,
+            "points": part.points,
+            "earned": None if part is faulty else result.earned,
+            "message": _short(result.message, 2000),
+        }
+        for part, result in zip(parts, without_mere_refusals(results), strict=True)
+    ]
+    earned = sum(entry["earned"] or 0 for entry in entries)
     result = {"id": exercise.id, "title": exercise.title, "points": exercise.points}
-    result["earned"] = sum(known) if status != "infrastructure" else None
-    result["status"] = status or ("ok" if result["earned"] == exercise.points else "partial")
+    result["earned"] = None if faulty else earned
+    result["status"] = status or ("ok" if earned == exercise.points else "partial")
     return result | {
         "message": message,
         "seconds": round(time.monotonic() - begun, 3),
-        "parts": parts,
+        "parts": entries,
     }
 
 
