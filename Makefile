@@ -8,7 +8,7 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 # Extra pip options for torch alone, for instance an index with CPU-only builds.
 TORCH_OPTIONS ?=
-NOTEBOOK_WORKERS ?= 2
+WORKERS ?= 2
 NOTEBOOK_FOLDERS := $(wildcard notebooks lectures solutions)
 
 .DEFAULT_GOAL := help
@@ -37,9 +37,10 @@ lab: $(READY)
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
            PATH="$(abspath $(VENV))/bin:$$PATH"
 test: $(READY)
-	@status=0; export $(OFFLINE); \
-	 $(PY) -m pytest tests course_lib --doctest-modules $(PYTEST_OPTIONS) </dev/null || status=$$?; \
-	 OMP_NUM_THREADS=1 $(PY) -m pytest -p notebook_budget -n $(NOTEBOOK_WORKERS) --dist loadfile \
+	@status=0; export $(OFFLINE) OMP_NUM_THREADS=1; \
+	 $(PY) -m pytest tests course_lib --doctest-modules -n $(WORKERS) --dist loadfile \
+	   $(PYTEST_OPTIONS) </dev/null || status=$$?; \
+	 $(PY) -m pytest -p notebook_budget -n $(WORKERS) --dist loadfile \
 	   --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 	   --nbval-sanitize-with tests/notebooks/sanitize.cfg \
 	   $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \

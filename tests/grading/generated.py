@@ -2,7 +2,7 @@
 
 ``python tests/grading/generated.py FOLDER 300`` grades such a class: three times the run is killed
 on the way, then it is let through, and every score is compared with the constructed one. With
-``--scheduler`` it is graded once more, on a local Dask cluster. The seconds are printed.
+``--scheduler`` a local Dask cluster grades it instead, undisturbed. The seconds are printed.
 """
 
 from __future__ import annotations
