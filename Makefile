@@ -77,10 +77,14 @@ lock: $(READY)
 # Compare with other libraries, which have an environment of their own: it sees the packages of
 # the course and adds theirs. Not part of `make test`.
 PEERS := build/peers
-PEER_PACKAGES := captum==0.9.0
+PEER_PACKAGES := captum==0.9.0 concept-erasure==0.2.4 transformer-lens==4.3.0 accelerate==1.15.0 beartype==0.23.1 \
+                 einops==0.8.2 jaxtyping==0.3.11 wadler-lindig==0.1.8
 test-peers: $(READY)
 	@test -x $(PEERS)/bin/python || $(PY) -m venv $(PEERS)
 	@$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 	  > "$$($(PEERS)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/course.pth"
+	@$(PEERS)/bin/python -m pip install --quiet -c requirements.lock datasets pandas rich
 	@$(PEERS)/bin/python -m pip install --quiet --no-deps $(PEER_PACKAGES)
-	@PYTHONPATH="$(CURDIR)" HF_HUB_OFFLINE=1 $(PEERS)/bin/python tests/peers/captum_attribution.py
+	@status=0; export PYTHONPATH="$(CURDIR)" HF_HUB_OFFLINE=1 TQDM_DISABLE=1; \
+	 for peer in captum_attribution concept_erasure_leace transformer_lens_patching; do \
+	   $(PEERS)/bin/python tests/peers/$$peer.py || status=1; done; exit $$status

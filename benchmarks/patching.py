@@ -5,7 +5,8 @@
 Sweeps over layer x position and layer x head: the plain loop runs the whole model once for each
 cell and reads the last row of its logits. The library batches the cells of a layer, starts at
 that layer, computes the logits it needs, and leaves out the positions before the first changed
-token, where both runs hold the same. Its two parts are shown: with and without these positions.
+token, where both runs hold the same: their keys and values are computed once, and no cell changes
+anything there. The second line counts only the positions that can change anything, for both.
 
 EAP: scores of all edges of the graph of heads, against one plain forward pass (logits of all
 positions) over the same prompts. All in one process, in turns; results must agree.
@@ -105,7 +106,7 @@ def main(quick: bool = False, repetitions: int = 3) -> None:
         one, scores = (statistics.median(run[i] for run in runs) for i in (0, 1))
         ratio = statistics.median(b / a for a, b in runs)
         print(f"  EAP, {graph.n_edges} edges: {scores:.3f} s, a forward pass {one:.3f} s, ", end="")
-        print(f"{ratio:.1f} forward passes")
+        print(f"ratio {ratio:.2f} (forward passes)")
 
 
 if __name__ == "__main__":

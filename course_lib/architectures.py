@@ -35,6 +35,11 @@ class Family:
     `requires` lists config values for which the row holds; `flat_mlp` marks MLPs that see their
     tokens as [B*T, ...]. `any_mask`: a mask [B, 1, T, T] and position ids of our own say all
     about who attends to whom; nothing depends on the place in the row.
+
+    `qkv`: the projections from the normed stream to q, k and v, as a path inside a block, and how
+    they lie in it: "apart" (three modules, the path has {} for the letter), or one module with all
+    q, then all k, then all v ("stacked"), or with q, k, v of head 0, then of head 1 ("by head").
+    None: we have not looked.
     """
 
     blocks: str
@@ -49,6 +54,7 @@ class Family:
     is_causal: bool = True
     flat_mlp: bool = False
     any_mask: bool = False
+    qkv: tuple[str, str] | None = None
     requires: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -62,6 +68,7 @@ _LLAMA = Family(
     final_norm="model.norm",
     unembedding="lm_head",
     any_mask=True,
+    qkv=("apart", "self_attn.{}_proj"),
 )
 
 FAMILIES: dict[str, Family] = {
@@ -75,6 +82,7 @@ FAMILIES: dict[str, Family] = {
         final_norm="transformer.ln_f",
         unembedding="lm_head",
         any_mask=True,
+        qkv=("stacked", "attn.c_attn"),
         requires={"add_cross_attention": False},
     ),
     "gpt_neo": Family(
@@ -86,6 +94,7 @@ FAMILIES: dict[str, Family] = {
         norm2="ln_2",
         final_norm="transformer.ln_f",
         unembedding="lm_head",
+        qkv=("apart", "attn.attention.{}_proj"),
     ),
     "gpt_neox": Family(
         blocks="gpt_neox.layers",
@@ -98,6 +107,7 @@ FAMILIES: dict[str, Family] = {
         unembedding="lm_head",
         residual="parallel",
         any_mask=True,
+        qkv=("by head", "attention.query_key_value"),
         requires={"use_parallel_residual": True},
     ),
     "llama": _LLAMA,
@@ -113,6 +123,7 @@ FAMILIES: dict[str, Family] = {
         final_norm="model.decoder.final_layer_norm",
         unembedding="lm_head",
         flat_mlp=True,
+        qkv=("apart", "self_attn.{}_proj"),
         requires={"do_layer_norm_before": True, "_remove_final_layer_norm": False},
     ),
     "bert": Family(

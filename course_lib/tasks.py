@@ -165,13 +165,16 @@ class Task:
         return f"Task({self.name!r}, {len(self)} prompts of {self.length} tokens, {self.unit})"
 
 
-def last_logits(model: Any, ids: Tensor) -> Tensor:
-    """Logits [N, V] after the last token of ids [N, T]; keeps gradients. One forward pass."""
+def last_logits(model: Any, ids: Tensor, **options: Any) -> Tensor:
+    """Logits [N, V] after the last token of ids [N, T]; keeps gradients. One forward pass.
+
+    `options` are handed to the model, for instance the keys and values of earlier tokens.
+    """
     inner = getattr(model, "model", None) if hasattr(model, "encode") else model
     takes = inspect.signature(inner.forward).parameters
     keep = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     ids = ids.to(next(inner.parameters()).device)
-    return inner(input_ids=ids, **keep).logits[:, -1]
+    return inner(input_ids=ids, **keep, **options).logits[:, -1]
 
 
 @torch.no_grad()

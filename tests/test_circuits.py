@@ -1,5 +1,7 @@
 """Edges and circuits: against a residual stream written by hand, and identities per family."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -14,12 +16,14 @@ from course_lib.circuits import (
     exact_scores,
     faithfulness,
     faithfulness_curve,
+    leave_one_out,
     minimality,
     path_effect,
     prune,
     random_circuit,
     recorded_run,
     run_edges,
+    search,
 )
 from course_lib.circuits.running import carrying
 from course_lib.circuits.scores import path_points
@@ -363,7 +367,7 @@ def test_acdc_thresholds():
     assert torch.equal(acdc(model, task, graph, 0.0, some), some)
 
 
-def test_acdc_is_the_greedy_removal_written_out():
+def test_acdc_is_the_greedy_removal_written_out(monkeypatch):
     model, task, graph, other = setting(granularity="block")
     circuit, threshold = graph.allowed.clone(), 0.03
 
@@ -376,8 +380,20 @@ def test_acdc_is_the_greedy_removal_written_out():
             smaller[u, v] = False
             if circuit[u, v] and abs(value(smaller) - value(circuit)) < threshold:
                 circuit = smaller
-    assert torch.equal(acdc(model, task, graph, threshold), circuit)
+    for tokens in (1, 200):  # one removal at a time, and several
+        monkeypatch.setattr(search, "BATCH_TOKENS", tokens)
+        assert torch.equal(acdc(model, task, graph, threshold), circuit)
     assert 0 < int(circuit.sum()) < graph.n_edges
+
+
+def test_acdc_on_the_heads_from_the_best_edges_of_eap():
+    model, task, graph, _ = setting()
+    start = eap(model, task, graph).top(25)
+    found = acdc(model, task, graph, 0.02, start)
+    assert found.any() and not (found & ~start).any() and int(found.sum()) < 25
+    kept = faithfulness(model, task, graph, [start, found]).values.mean(1)
+    # every removal moved the metric by less than the threshold
+    assert abs(float(kept[1] - kept[0])) < 0.02 * (25 - int(found.sum()))
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
@@ -439,6 +455,52 @@ def test_completeness_and_minimality_by_their_definitions():
         close(loss[u, v], share - rest, atol=1e-12)
 
 
+def test_intervals_of_completeness_and_minimality_are_those_of_a_plain_bootstrap():
+    model, task, graph, _ = setting(granularity="block", n=8)
+    circuit = random_mask(graph, 2, 0.5)
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randint(8, (1000, 8), generator=generator)
+    quantiles = torch.tensor([0.025, 0.975], dtype=torch.float64)
+
+    def share(runs, n):  # of the n-th circuit, draw by draw
+        gaps = (runs.clean - runs.corrupted)[draws].mean(1)
+        return (runs.values[n] - runs.corrupted)[draws].mean(1) / gaps
+
+    found = completeness(model, task, graph, circuit, draws=2, seed=1)
+    own, whole = found
+    assert torch.equal(found[0], own) and torch.equal(found[:2][1], whole)
+    close(found.gap, whole - own)
+    for part in range(3):
+        expected = (share(found.runs, 3 + part) - share(found.runs, part)).quantile(quantiles)
+        close(found.interval()[part], expected)
+    single = leave_one_out(model, task, graph, circuit)
+    assert torch.equal(single.loss, minimality(model, task, graph, circuit))
+    for number, (u, v) in list(enumerate(circuit.nonzero().tolist(), 1))[::4]:
+        expected = (share(single.runs, 0) - share(single.runs, number)).quantile(quantiles)
+        close(single.interval()[u, v], expected)
+        assert bool(single.needed()[u, v]) == bool(expected[0] > 1e-6)
+    assert (single.interval()[~circuit] == 0).all() and not single.needed()[~circuit].any()
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_connected_random_circuits_have_their_size_and_no_loose_end(kind, granularity):
+    graph = build_graph(random_model(kind), granularity)
+    for n in (0, 1, 2, 3, graph.n_edges // 2, graph.n_edges - 1, graph.n_edges):
+        mask = random_circuit(graph, n, seed=n, connected=True)
+        assert int(mask.sum()) == n and not (mask & ~graph.allowed).any()
+        assert torch.equal(prune(graph, mask), mask)
+    drawn = {tuple(graph.edges(random_circuit(graph, 4, s, connected=True))) for s in range(6)}
+    assert len(drawn) >= 4
+
+
+def test_curves_take_connected_random_circuits():
+    model, task, graph, _ = setting()
+    _, tied = faithfulness_curve(model, task, eap(model, task, graph), [6], 3, connected=True)
+    masks = [random_circuit(graph, 6, seed, connected=True) for seed in range(3)]
+    assert torch.equal(tied.values, faithfulness(model, task, graph, masks).values)
+
+
 def test_curves_grow_with_the_circuit_and_random_ones_have_its_size():
     model, task, graph, _ = setting()
     scores = eap(model, task, graph)
@@ -461,10 +523,15 @@ def test_bad_input_is_explained():
         (lambda: scores.above(1e9), "Lower the threshold"),
         (lambda: scores.top(0), "from 1 to 262 edges"),
         (lambda: random_circuit(graph, 999), "from 0 to 262"),
+        (lambda: faithfulness_curve(model, task, scores, [9], random=0), "needs random circuits"),
         (lambda: acdc(model, task, graph, -1.0), "at least 0"),
         (lambda: backward_search(model, task, graph, -1.0), "at least 0"),
         (lambda: faithfulness(model, task, graph, graph.allowed.double()), "boolean mask"),
         (lambda: faithfulness(model, task, graph, ~graph.allowed), "no edge a0.h0 -> a0.h0.q"),
+        (lambda: acdc(model, task, graph, 0.1, ~graph.allowed), "no edge a0.h0 -> a0.h0.q"),
+        (lambda: random_circuit(graph, -1, connected=True), "from 0 to 262"),
+        (lambda: minimality(model, task, graph, graph.mask([])), "no edge that could be taken"),
+        (lambda: completeness(model, task, graph, graph.mask([])), "no edge that could be taken"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()
@@ -480,9 +547,8 @@ def test_models_whose_stream_is_no_sum_are_refused(kind):
 
 
 def test_families_without_known_projections_have_block_edges_only(monkeypatch):
-    from course_lib.circuits import graph as module
-
-    monkeypatch.delitem(module.PROJECTIONS, "llama")
+    row = dataclasses.replace(arch.FAMILIES["llama"], qkv=None)
+    monkeypatch.setitem(arch.FAMILIES, "llama", row)
     with pytest.raises(arch.UnsupportedArchitecture, match="granularity='block'"):
         build_graph(random_model("llama"), "head")
     assert build_graph(random_model("llama"), "block").n_edges == 28

@@ -144,8 +144,10 @@ def test_cells_before_the_first_changed_token_cost_nothing():
     model, task = random_model("gpt2"), small_task(first=4)
     result = patching.sweep_positions(model, task)
     assert (result.effects[:, :4] == 0).all()
-    # layers 0, 1, 2 of 3 run 3, 2 and 1 blocks, each for two positions, and twice all of them
-    assert result.passes == pytest.approx(2 * (1 + 2 / 3 + 1 / 3) + 2)
+    # Layers 0, 1, 2 of 3 run 3, 2 and 1 blocks, each for two positions, on two of six tokens; the
+    # other four run once, and twice everything does.
+    assert task.length == 6
+    assert result.passes == pytest.approx(2 * (1 + 2 / 3 + 1 / 3) * 2 / 6 + 4 / 6 + 2)
     zeros = patching.sweep_positions(model, task, direction="noising", value="zero")
     assert (zeros.effects[:, :4] != 0).any()
     assert zeros.passes == pytest.approx(6 * 2 + 2)

@@ -8,27 +8,38 @@
 - `running`: runs in which edges carry other values, on the unmodified model;
 - `scores`: exact edge patching, EAP and EAP with integrated gradients;
 - `search`: path patching, the iterative search from the logits backwards, ACDC;
-- `judge`: faithfulness, completeness, minimality, and random circuits beside them.
+- `judge`: faithfulness, completeness, minimality, and random circuits beside them;
+- `planted`: a model with a known circuit, on which the methods are compared.
 
 A circuit is a boolean mask [W, R] of edges. Edges outside it carry corrupted values.
 """
 
 from course_lib.circuits.graph import Graph, build_graph
 from course_lib.circuits.judge import (
+    Completeness,
     Faithfulness,
+    Minimality,
     completeness,
     faithfulness,
     faithfulness_curve,
+    leave_one_out,
     minimality,
     prune,
     random_circuit,
+)
+from course_lib.circuits.planted import (
+    Planted,
+    compare_methods,
+    planted_model,
+    precision_recall,
 )
 from course_lib.circuits.running import recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, eap, exact_scores
 from course_lib.circuits.search import acdc, backward_search, path_effect
 
 __all__ = [
-    "EdgeScores", "Faithfulness", "Graph", "acdc", "backward_search", "build_graph",
-    "completeness", "eap", "exact_scores", "faithfulness", "faithfulness_curve", "minimality",
-    "path_effect", "prune", "random_circuit", "recorded_run", "run_edges",
+    "Completeness", "EdgeScores", "Faithfulness", "Graph", "Minimality", "Planted", "acdc",
+    "backward_search", "build_graph", "compare_methods", "completeness", "eap", "exact_scores",
+    "faithfulness", "faithfulness_curve", "leave_one_out", "minimality", "path_effect",
+    "planted_model", "precision_recall", "prune", "random_circuit", "recorded_run", "run_edges",
 ]  # fmt: skip

@@ -31,18 +31,6 @@ from course_lib.architectures import (
 )
 
 GRANULARITIES = ("block", "head")
-# The projections from the normed stream to q, k and v, as paths inside a block. One path: the
-# three are one module, with all q, then all k, then all v ("stacked"), or q, k, v of head 0, then
-# of head 1 ("by head").
-PROJECTIONS = {
-    "gpt2": ("stacked", "attn.c_attn"),
-    "gpt_neo": ("apart", "attn.attention.{}_proj"),
-    "gpt_neox": ("by head", "attention.query_key_value"),
-    "llama": ("apart", "self_attn.{}_proj"),
-    "qwen2": ("apart", "self_attn.{}_proj"),
-    "qwen3": ("apart", "self_attn.{}_proj"),
-    "opt": ("apart", "self_attn.{}_proj"),
-}
 
 
 @dataclass(frozen=True)
@@ -118,6 +106,21 @@ class Graph:
             mask[self.edge(writer, reader)] = True
         return mask
 
+    def check(self, masks: Tensor) -> None:
+        """ValueError unless masks [..., W, R] are circuits of this graph."""
+        shape = list(self.allowed.shape)
+        if masks.dtype != torch.bool or list(masks.shape[-2:]) != shape:
+            raise ValueError(
+                f"A circuit of this graph is a boolean mask {shape}; got {masks.dtype} "
+                f"{list(masks.shape[-2:])}. scores.top(n) and graph.mask(edges) make one."
+            )
+        wrong = (masks & ~self.allowed).nonzero()
+        if len(wrong):
+            u, v = wrong[0, -2:].tolist()
+            raise ValueError(
+                f"The graph has no edge {self.writers[u].name} -> {self.readers[v].name}."
+            )
+
     def feeds(self) -> Tensor:
         """bool [R, W]: the reader is an input of the writer."""
         letters = [r.name[-1] for r in self.readers if r.name.startswith("a0.h")]
@@ -167,7 +170,7 @@ def build_graph(model: Any, granularity: str = "head") -> Graph:
             f"A {kind!r} model norms the stream after each addition, so the input of a part is "
             "not a sum over earlier outputs and there are no edges to patch. Patch nodes instead."
         )
-    if granularity == "head" and kind not in PROJECTIONS:
+    if granularity == "head" and family.qkv is None:
         raise UnsupportedArchitecture(
             f"We do not know where the q, k and v of a {kind!r} model are projected, so its heads "
             "have no inputs of their own. Use granularity='block'."
@@ -175,7 +178,7 @@ def build_graph(model: Any, granularity: str = "head") -> Graph:
     writers, readers, before = [Writer("embed", "embed", 0)], [], []
     for layer in range(n_layers(model)):
         reads = [len(writers)]  # how many writers come before: attention, then the MLP
-        inputs = _attention_readers(model, kind, layer, granularity)
+        inputs = _attention_readers(model, layer, granularity)
         if granularity == "block":
             writers.append(Writer(f"a{layer}", f"attn_out.{layer}", layer))
         else:
@@ -193,13 +196,13 @@ def build_graph(model: Any, granularity: str = "head") -> Graph:
     return Graph(tuple(writers), tuple(readers), allowed, granularity)
 
 
-def _attention_readers(model: Any, kind: str, layer: int, granularity: str) -> list[Reader]:
+def _attention_readers(model: Any, layer: int, granularity: str) -> list[Reader]:
     family, inner = family_of(model), bare_model(model)
     block = f"{family.blocks}.{layer}"
     norm = f"{block}.{family.norm1}"
     if granularity == "block":
         return [Reader(f"a{layer}", norm)]
-    layout, path = PROJECTIONS[kind]
+    layout, path = family.qkv
     heads = n_heads(model)
     shared = getattr(inner.config, "num_key_value_heads", None) or heads
     # each head's share of W_O has the width of its v, and q, k, v are equally wide

@@ -11,7 +11,7 @@ faithfulness alone says little, large circuits have it by their size: compare ra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,13 @@ class Faithfulness:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of F over prompts [C, 2]; both ends of the ratio are drawn."""
+        return _interval(self.drawn(n_boot, seed))
+
+    def drawn(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
+        """F of prompts drawn with replacement, float64 [n_boot, C]; all circuits share draws."""
+        self.share  # noqa: B018  (raises where there is nothing to keep)
         kept = bootstrap_means(self.values - self.corrupted, n_boot, seed)
-        means = kept / bootstrap_means(self.clean - self.corrupted, n_boot, seed)[:, None]
-        return means.quantile(torch.tensor([0.025, 0.975]).double(), dim=0).T
+        return kept / bootstrap_means(self.clean - self.corrupted, n_boot, seed)[:, None]
 
     @property
     def caption(self) -> str:
@@ -82,6 +86,11 @@ class Faithfulness:
         shares = zip(self.sizes, self.share.tolist(), strict=True)
         lines = [f"  {n} of {self.n_edges} edges: F = {f:.3f}" for n, f in shares]
         return "\n".join([self.caption, *lines])
+
+
+def _interval(drawn: Tensor) -> Tensor:
+    """95 % interval [..., 2] of draws [n_boot, ...]."""
+    return drawn.quantile(drawn.new_tensor([0.025, 0.975]), dim=0).movedim(0, -1)
 
 
 def faithfulness(
@@ -118,7 +127,7 @@ def faithfulness(
     """
     single = isinstance(circuits, Tensor) and circuits.dim() == 2
     masks = torch.stack([circuits] if single else list(circuits))
-    _check(graph, masks)
+    graph.check(masks)
     clean = task.measure(recorded_run(lm, graph, task.clean)[0]).cpu()
     logits, other = recorded_run(lm, graph, task.corrupted)
     values = run_edges(lm, graph, task, [(graph.allowed & ~masks, other)])
@@ -126,25 +135,14 @@ def faithfulness(
                         task.measure(logits).cpu(), graph.n_edges, len(masks) + 2)  # fmt: skip
 
 
-def _check(graph: Graph, masks: Tensor) -> None:
-    shape = list(graph.allowed.shape)
-    if masks.dtype != torch.bool or list(masks.shape[1:]) != shape:
-        raise ValueError(
-            f"A circuit of this graph is a boolean mask {shape}; got {masks.dtype} "
-            f"{list(masks.shape[1:])}. scores.top(n) and graph.mask(edges) make one."
-        )
-    wrong = (masks & ~graph.allowed).any(0).nonzero()
-    if len(wrong):
-        u, v = wrong[0].tolist()
-        raise ValueError(
-            f"The graph has no edge {graph.writers[u].name} -> {graph.readers[v].name}."
-        )
-
-
 def faithfulness_curve(
-    lm: Any, task: Task, scores: EdgeScores, sizes: Sequence[int], random: int = 5, seed: int = 0
-) -> tuple[Faithfulness, Faithfulness]:
+    lm: Any, task: Task, scores: EdgeScores, sizes: Sequence[int], random: int = 5, seed: int = 0,
+    connected: bool = False,
+) -> tuple[Faithfulness, Faithfulness]:  # fmt: skip
     """Circuits of the best-scored edges by size, and `random` circuits of each size.
+
+    `connected` draws the random circuits along ways from the embedding to the logits: see
+    `random_circuit`.
 
     Returns
     -------
@@ -153,7 +151,8 @@ def faithfulness_curve(
     Raises
     ------
     ValueError
-        For a size that is not between 1 and the number of scored edges, or a mask without edges.
+        For a size that is not between 1 and the number of scored edges, a mask without edges, or
+        no random circuits: a curve alone says little (use `faithfulness` for one without them).
 
     Notes
     -----
@@ -170,27 +169,124 @@ def faithfulness_curve(
     >>> bool(best.share[0] > chance.share.max())
     True
     """
+    if random < 1:
+        raise ValueError(
+            f"random = {random}: a curve needs random circuits beside it. For the best circuits "
+            "alone call faithfulness(lm, task, graph, [scores.top(n) for n in sizes])."
+        )
     best = [scores.top(n) for n in sizes]
-    chance = [random_circuit(scores.graph, n, seed + k) for n in sizes for k in range(random)]
+    chance = [
+        random_circuit(scores.graph, n, seed + k, connected) for n in sizes for k in range(random)
+    ]
     runs = faithfulness(lm, task, scores.graph, best)
     return runs, faithfulness(lm, task, scores.graph, chance)
 
 
-def random_circuit(graph: Graph, n: int, seed: int = 0) -> Tensor:
-    """Mask [W, R] of n edges of the graph drawn at random."""
+def random_circuit(graph: Graph, n: int, seed: int = 0, connected: bool = False) -> Tensor:
+    """Mask [W, R] of n edges of the graph drawn at random.
+
+    Parameters
+    ----------
+    connected : bool
+        Each edge lies on a way of kept edges from the embedding to the logits, so that `prune`
+        takes none of them out. Few edges drawn one by one form no such way and leave the metric
+        at its corrupted value, whatever they are: that control is easily beaten.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> from course_lib.circuits import build_graph
+    >>> graph = build_graph(load_model("course-lm"))
+    >>> loose, tied = (random_circuit(graph, 40, connected=c) for c in (False, True))
+    >>> [int(prune(graph, mask).sum()) for mask in (loose, tied)]
+    [0, 40]
+    """
     if not 0 <= n <= graph.n_edges:
         raise ValueError(f"n must be from 0 to {graph.n_edges} edges, got {n}.")
     places = graph.allowed.nonzero()
     generator = torch.Generator().manual_seed(seed)
+    if connected:
+        return _grown(graph, n, generator)
     chosen = places[torch.randperm(len(places), generator=generator)[:n]]
     mask = torch.zeros_like(graph.allowed)
     mask[chosen[:, 0], chosen[:, 1]] = True
     return mask
 
 
+def _grown(graph: Graph, n: int, generator: torch.Generator) -> Tensor:
+    """n edges, added way by way: each way walks backwards from the logits to a random writer of
+    the reader, on to one of its inputs, and so on, until a writer that is in use, or the embedding.
+    """
+    mask, feeds, allowed = torch.zeros_like(graph.allowed), graph.feeds(), graph.allowed
+    end = torch.tensor([reader.name == "logits" for reader in graph.readers])
+
+    def draw(choices: Tensor) -> int:
+        found = choices.nonzero()[:, 0]
+        return int(found[torch.randint(len(found), (), generator=generator)])
+
+    while (left := n - int(mask.sum())) > 0:
+        # writers that already have an input, and readers whose node is already read
+        written = (mask.any(0)[:, None] & feeds).any(0)
+        written[0] = True  # the embedding
+        read = end | (mask.any(1)[None] & feeds).any(1)
+        if left == 1 or (written.all() and read.all()):  # edges between parts that are in use
+            free = (allowed & ~mask & written[:, None] & read[None]).nonzero()
+            if not len(free):  # too few parts for another edge: begin again
+                return _grown(graph, n, generator)
+            chosen = free[torch.randperm(len(free), generator=generator)[:left]]
+            mask[chosen[:, 0], chosen[:, 1]] = True
+            continue
+        way, v = mask.clone(), draw(read)
+        while True:
+            u = draw(allowed[:, v])
+            way[u, v] = True
+            if written[u]:
+                break
+            v = draw(feeds[:, u])
+        if int(way.sum()) <= n:
+            mask = way
+    return mask
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """F of the circuit and of the whole model after parts K were taken out of both.
+
+    Unpacks into the two rows of shares: `own, model = completeness(...)`.
+
+    Attributes
+    ----------
+    runs : Faithfulness
+        P circuits without K, then P times the model without K.
+    """
+
+    runs: Faithfulness
+
+    @property
+    def parts(self) -> int:
+        """P, the number of parts K."""
+        return len(self.runs.sizes) // 2
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.runs.share.split(self.parts))
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple(self)[index]
+
+    @property
+    def gap(self) -> Tensor:
+        """F(model without K) - F(C without K), float64 [P]: 0 if nothing is missing."""
+        own, model = self
+        return model - own
+
+    def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
+        """95 % bootstrap interval of the gap over prompts [P, 2]."""
+        return _interval(self.runs.drawn(n_boot, seed).unflatten(1, (2, -1)).diff(dim=1)[:, 0])
+
+
 def completeness(
     lm: Any, task: Task, graph: Graph, circuit: Tensor, draws: int = 8, seed: int = 0
-) -> tuple[Tensor, Tensor]:
+) -> Completeness:
     """Take parts K out of the circuit, and out of the whole model: does it matter alike?
 
     K is the whole circuit first, then `draws` random halves of it. A complete circuit loses
@@ -198,7 +294,14 @@ def completeness(
 
     Returns
     -------
-    F(C without K), F(model without K) : float64 [1 + draws] each
+    Completeness
+        Unpacks into F(C without K) and F(model without K), float64 [1 + draws] each; `gap` is
+        their difference and `interval()` its bootstrap interval.
+
+    Raises
+    ------
+    ValueError
+        As `faithfulness`, and for a circuit without edges.
 
     Notes
     -----
@@ -215,18 +318,59 @@ def completeness(
     >>> bool((own == model).all())  # the whole model as circuit is complete
     True
     """
+    _check_parts(graph, circuit)
     generator = torch.Generator().manual_seed(seed)
     halves = [torch.rand(circuit.shape, generator=generator) < 0.5 for _ in range(draws)]
     parts = [circuit] + [circuit & half for half in halves]
     masks = [circuit & ~part for part in parts] + [graph.allowed & ~part for part in parts]
-    share = faithfulness(lm, task, graph, masks).share
-    return share[: len(parts)], share[len(parts) :]
+    return Completeness(faithfulness(lm, task, graph, masks))
 
 
-def minimality(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Tensor:
-    """F(C) - F(C without e) for each edge e, float64 [W, R]; 0 outside the circuit.
+@dataclass(frozen=True)
+class Minimality:
+    """What a circuit loses with each of its edges.
 
-    Near 0: the circuit does as well without this edge. Negative: it does better.
+    Attributes
+    ----------
+    circuit : bool [W, R]
+    runs : Faithfulness
+        Of the circuit, then of the circuit without each of its E edges.
+    """
+
+    circuit: Tensor
+    runs: Faithfulness
+
+    @property
+    def loss(self) -> Tensor:
+        """F(C) - F(C without e) for each edge e, float64 [W, R]; 0 outside the circuit."""
+        share = self.runs.share
+        return self._spread(share[0] - share[1:])
+
+    def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
+        """95 % bootstrap interval of the loss over prompts [W, R, 2]; 0 outside the circuit."""
+        drawn = self.runs.drawn(n_boot, seed)
+        return self._spread(_interval(drawn[:, :1] - drawn[:, 1:]))
+
+    def needed(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
+        """bool [W, R]: edges without which the circuit does worse, by an interval above 0.
+
+        Above rounding, to be exact: a share of 0.000001 of the gap.
+        """
+        return self.interval(n_boot, seed)[..., 0] > 1e-6
+
+    def _spread(self, values: Tensor) -> Tensor:
+        full = torch.zeros(*self.circuit.shape, *values.shape[1:], dtype=torch.float64)
+        full[self.circuit] = values
+        return full
+
+
+def leave_one_out(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Minimality:
+    """Take each edge out of the circuit in turn: is it needed?
+
+    Raises
+    ------
+    ValueError
+        As `faithfulness`, and for a circuit without edges.
 
     Notes
     -----
@@ -240,18 +384,32 @@ def minimality(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Tensor:
     >>> from course_lib.tasks import greater_than
     >>> lm = load_model("course-lm")
     >>> graph = build_graph(lm, "block")
-    >>> circuit = graph.mask([("embed", "m0"), ("m0", "logits")])
-    >>> loss = minimality(lm, greater_than(lm, 4), graph, circuit)
-    >>> loss.shape == circuit.shape, int((loss[~circuit] != 0).sum())
-    (True, 0)
+    >>> circuit = graph.mask([("embed", "m0"), ("m0", "m1"), ("m0", "logits")])
+    >>> found = leave_one_out(lm, greater_than(lm, 4), graph, circuit)
+    >>> loose = graph.edge("m0", "m1")  # nobody reads m1: this edge leads nowhere
+    >>> bool(found.loss[loose].abs() < 1e-6), bool(found.needed()[loose])
+    (True, False)
     """
+    _check_parts(graph, circuit)
     places = circuit.nonzero()
     masks = circuit.repeat(len(places) + 1, 1, 1)
     masks[torch.arange(len(places)) + 1, places[:, 0], places[:, 1]] = False
-    share = faithfulness(lm, task, graph, masks).share
-    loss = torch.zeros(circuit.shape, dtype=torch.float64)
-    loss[circuit] = share[0] - share[1:]
-    return loss
+    return Minimality(circuit, faithfulness(lm, task, graph, masks))
+
+
+def minimality(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Tensor:
+    """F(C) - F(C without e) for each edge e, float64 [W, R]; 0 outside the circuit.
+
+    Near 0: the circuit does as well without this edge. Negative: it does better. Intervals,
+    cost, errors and source: see `leave_one_out`, of which this is the `loss`.
+    """
+    return leave_one_out(lm, task, graph, circuit).loss
+
+
+def _check_parts(graph: Graph, circuit: Tensor) -> None:
+    graph.check(circuit)
+    if not circuit.any():
+        raise ValueError("The circuit has no edge that could be taken out. Keep more edges.")
 
 
 def prune(graph: Graph, circuit: Tensor) -> Tensor:

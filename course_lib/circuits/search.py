@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib.circuits.graph import Graph, build_graph
-from course_lib.circuits.running import recorded_run, run_edges
+from course_lib.circuits.running import BATCH_TOKENS, recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, exact_scores
 from course_lib.tasks import Task
 
@@ -156,13 +156,17 @@ def acdc(
     Raises
     ------
     ValueError
-        For a negative threshold.
+        For a negative threshold, or candidates that are no circuit of the graph.
 
     Notes
     -----
-    Cost: one forward pass for each candidate edge: they depend on each other and cannot be
-    batched. Source: Conmy et al. 2023, who use the divergence of the output distribution, or the
-    signed change of the metric; the absolute change keeps edges in either direction.
+    Cost: at least one forward pass for each candidate edge, so 91 for the blocks of course-lm and
+    3,628 for its heads: start there from the best few hundred edges of EAP, which then decides
+    what can be found at all. Several removals are tried in one batch, each as if those before it
+    had succeeded; after the first that did not, the rest of the batch is thrown away, so that the
+    result is that of one removal after the other, for up to three times the passes. Source: Conmy
+    et al. 2023, who use the divergence of the output distribution, or the signed change of the
+    metric; the absolute change keeps edges in either direction.
 
     Examples
     --------
@@ -176,19 +180,26 @@ def acdc(
     if threshold < 0:
         raise ValueError(f"The threshold must be at least 0, got {threshold}.")
     graph = graph or build_graph(lm, "block")
-    circuit = (graph.allowed if candidates is None else candidates & graph.allowed).clone()
+    circuit = (graph.allowed if candidates is None else candidates).clone()
+    graph.check(circuit)
     _, other = recorded_run(lm, graph, task.corrupted)
 
-    def value() -> float:
-        outside = (graph.allowed & ~circuit)[None]
-        return float(run_edges(lm, graph, task, [(outside, other)]).mean())
+    def values(masks: Tensor) -> list[float]:
+        outside = graph.allowed & ~masks
+        return run_edges(lm, graph, task, [(outside, other)]).mean(1).tolist()
 
-    current = value()
-    for v, u in reversed(circuit.T.nonzero().tolist()):
-        circuit[u, v] = False
-        without = value()
-        if abs(without - current) < threshold:
-            current = without
-        else:
-            circuit[u, v] = True
+    (current,) = values(circuit[None])
+    left = [(u, v) for v, u in reversed(circuit.T.nonzero().tolist())]
+    most, ahead = max(1, BATCH_TOKENS // task.clean.numel()), 1
+    while left:
+        trial, masks = left[:ahead], circuit.repeat(len(left[:ahead]), 1, 1)
+        for k, (u, v) in enumerate(trial):
+            masks[k:, u, v] = False
+        ahead = min(2 * ahead, most)
+        for k, without in enumerate(values(masks)):
+            if abs(without - current) >= threshold:  # this edge stays: what comes after is void
+                trial, ahead = trial[: k + 1], max(1, k)
+                break
+            current, circuit = without, masks[k]
+        left = left[len(trial) :]
     return circuit

@@ -176,7 +176,8 @@ def sweep(
     values = {name: _value(value, seen[name], other[name], seed) for name in sites}
     patched = base.repeat(len(flat), 1)
     changing = [c for c, cell in enumerate(flat) if _can_change(lm, task, cell, value)]
-    found, passes = run_cells(lm, task, ids, seen, values, [flat[c] for c in changing])
+    start = task.first_change if value == "other" else 0
+    found, passes = run_cells(lm, task, ids, seen, values, [flat[c] for c in changing], start)
     patched[changing] = found
     return PatchResult(
         task.name, site, direction, value, tuple(rows), tuple(columns),

@@ -2,7 +2,8 @@
 
 A *point* is a site and a position (None: all positions). A *cell* is the points that are changed
 together. C cells on N prompts are C * N rows of one batch. Below the first changed layer every
-row is the row of the plain run: we start there, with the recorded stream of that run.
+row is the row of the plain run: we start there, with the recorded stream of that run. Before the
+first changed token too: its keys and values are computed once and given to every row.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def run_cells(
     streams: Mapping[str, Tensor],
     values: Mapping[str, Tensor],
     cells: Sequence[Cell],
+    start: int = 0,
 ) -> tuple[Tensor, float]:
     """The metric of each cell on each prompt.
 
@@ -88,27 +90,49 @@ def run_cells(
     streams : resid_pre of every layer in that run, [N, T, d] each
     values : what is put in place, by site, [N, T, ...] each
     cells : C of them
+    start : the first position at which a value put in place differs from the one it replaces
 
     Returns
     -------
     patched : float64 [C, N]
     passes : float
-        Forward passes over the N prompts, counting blocks.
+        Forward passes over the N prompts, counting blocks and tokens.
     """
-    restarts, depth = can_restart(model), n_layers(model)
+    restarts, depth, length = can_restart(model), n_layers(model), ids.shape[1]
+    start = min(start, length - 1) if restarts and family_of(model).is_causal else 0
+    prefix = keys_and_values(model, ids[:, :start]) if start and cells else []
+    streams, values = ({k: x[:, start:] for k, x in kept.items()} for kept in (streams, values))
+    ids = ids[:, start:]
     size = max(1, BATCH_TOKENS // ids.numel())
     by_layer: dict[int, list[int]] = defaultdict(list)
     for c, cell in enumerate(cells):
         by_layer[layer_of(model, [cell]) if restarts else 0].append(c)
     patched = torch.zeros(len(cells), len(ids), dtype=torch.float64)
     for layer, numbers in by_layer.items():
-        for start in range(0, len(numbers), size):
-            batch = numbers[start : start + size]
-            logits = _forward(model, ids, streams, values, [cells[c] for c in batch], layer)
+        for first in range(0, len(numbers), size):
+            batch = numbers[first : first + size]
+            changed = [later(cells[c], start) for c in batch]
+            logits = _forward(model, ids, streams, values, changed, layer, prefix)
             for c, rows in zip(batch, logits.split(len(ids)), strict=True):
                 patched[c] = task.measure(rows).cpu()
     passes = sum(len(numbers) * (depth - layer) / depth for layer, numbers in by_layer.items())
-    return patched, passes
+    return patched, (passes * (length - start) + (start if prefix else 0)) / length
+
+
+def keys_and_values(model: Any, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values [N, H, T, d_head] of every layer on ids [N, T]. One forward pass."""
+    inner = getattr(model, "model", None) if hasattr(model, "encode") else model
+    layers = inner(input_ids=ids, use_cache=True).past_key_values.layers
+    return [(layer.keys, layer.values) for layer in layers]
+
+
+def later(cell: Cell, start: int) -> Cell:
+    """The points of a cell from position `start` on, counted from there."""
+    return tuple(
+        (site, position if position is None else position - start)
+        for site, position in cell
+        if position is None or position >= start
+    )
 
 
 def _forward(
@@ -118,8 +142,11 @@ def _forward(
     values: Mapping[str, Tensor],
     cells: list[Cell],
     layer: int,
+    prefix: Sequence[tuple[Tensor, Tensor]],
 ) -> Tensor:
     """Logits [C * N, V]: the rows of the first cell, then those of the second, ..."""
+    from transformers import DynamicCache
+
     places: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
     for c, cell in enumerate(cells):
         for site, position in cell:
@@ -145,7 +172,12 @@ def _forward(
         stack.enter_context(replace(model, {site: edit(site) for site in places}))
         if layer:
             stack.enter_context(restart(model, layer))
-        return last_logits(model, repeat(ids))
+        options = {}
+        if prefix:
+            options["past_key_values"] = DynamicCache()
+            for number, (k, v) in enumerate(prefix):
+                options["past_key_values"].update(repeat(k), repeat(v), number)
+        return last_logits(model, repeat(ids), **options)
 
 
 @torch.no_grad()
