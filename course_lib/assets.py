@@ -14,7 +14,7 @@ from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 MANIFEST = "manifest.json"
-BUNDLED = ("course-lm", "course-lstm", "course-txl", "course-ngram")
+BUNDLED = ("course-lm", "course-lstm", "course-txl", "course-ngram", "course-bert", "course-sae")
 
 
 class AssetError(RuntimeError):

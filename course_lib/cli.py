@@ -49,6 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
     progress = commands.add_parser("progress", help="what you have done so far")
     progress.set_defaults(run=run_progress)
 
+    features = commands.add_parser("features", help="write a page of the features of course-sae")
+    features.add_argument("--out", type=Path, default=Path("features.html"))
+    features.add_argument("--texts", type=int, default=500, help="texts to read; default: 500")
+    features.set_defaults(run=run_features)
+
     submit = commands.add_parser("submit", help="make the file to hand in, with a receipt")
     submit.add_argument("unit", help="for instance 01")
     submit.add_argument("--out", type=Path, default=Path("handed-in"), help="default: handed-in")
@@ -185,6 +190,22 @@ def run_progress(options: argparse.Namespace) -> int:
     from course_lib.calibration import calibration
 
     print(progress.progress_report(), calibration(), f"File: {progress.journal()}", sep="\n\n")
+    return 0
+
+
+def run_features(options: argparse.Namespace) -> int:
+    """Read generated texts with course-lm and write what each feature of course-sae reacts to."""
+    from itertools import islice
+
+    from course_lib.model import load_model
+    from course_lib.sae import generated_documents, index_features, load_sae, write_page
+
+    if options.texts < 1 or not options.out.parent.is_dir():
+        print("Give at least one text, and a file in a folder that exists.", file=sys.stderr)
+        return 2
+    texts = list(islice(generated_documents("features"), options.texts))
+    n = write_page(index_features(load_model("course-lm"), load_sae(), texts), options.out)
+    print(f"{options.out}: {n} features")
     return 0
 
 

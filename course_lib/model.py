@@ -104,6 +104,9 @@ def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
         from course_lib.text_model import course_tokenizer
 
         return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
+    if kind == "course_sae":
+        reason = "it is no language model; course_lib.sae.load_sae loads it"
+        raise ModelNotFoundError(_ways_out(name, reason))
     try:
         return _load_transformers(str(folder), name, dtype, local_files_only=True)
     except OSError as error:

@@ -14,13 +14,25 @@ import nbformat
 import notebook_lint
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from course_lib import plots
+from course_lib.circuits import build_graph, eap
+from course_lib.concepts import agreement_items, amnesic, effect, halves, read_items
 from course_lib.display import AltFigure, show
+from course_lib.patching import sweep_heads
+from course_lib.probing import annotate, features, read_states, scalar_mix, targets
+from course_lib.probing import sweep as probe_sweep
+from course_lib.sae import feature_card, index_features, load_sae
+from course_lib.tasks import greater_than
 from course_lib.widgets.attribution import attribution_figure
 from course_lib.widgets.behaviour import minimal_pair_figure
+from course_lib.widgets.circuits import circuit_figure, patching_figure
+from course_lib.widgets.lens import lens_figure
+from course_lib.widgets.probing import probing_figure, probing_study
+from course_lib.widgets.sae import feature_figure, steering_figure
 from course_lib.widgets.tour import residual_stream_figure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,6 +175,13 @@ def figures(lm) -> dict[str, AltFigure]:
     alt = "Several series that are only there to be looked at."
     row, common = {"npi": (0.6, 0.5, 0.7)}, {"alt": alt, "n": 9, "seed": 1}
     text = "The keys near the cabinet are old."
+    graph = build_graph(lm, "block")
+    scores = torch.arange(graph.allowed.numel()).view(graph.allowed.shape) - 50.0
+    task = greater_than(lm, 2)
+    sae = load_sae()
+    index = index_features(lm, sae, [text])
+    card = feature_card(index, index.search("keys", 1)[0][0])
+    sweep, edges = sweep_heads(lm, task), eap(lm, task)
     return {
         "token_bars": plots.token_bars({n: (["The", "dog"], [1.0, 2.0]) for n in names}, alt=alt),
         "token_heat": plots.token_heat({n: (["a", "b"], [1.0, -2.0]) for n in names}, alt=alt),
@@ -172,10 +191,42 @@ def figures(lm) -> dict[str, AltFigure]:
         "truth_scatter": plots.truth_scatter([0.1, 0.9], [0.2, 0.8], labels={0: "a"}, **common),
         "region_lines": plots.region_lines(["1"], dict.fromkeys(names, [(1, 0.5, 1.5)]), **common),
         "curves": plots.curves([1], dict.fromkeys(names, [(1, 0.5, 1.5)]), **common),
+        "circuit_drawing": plots.circuit_drawing(graph, graph.allowed, scores),
         "heat_map": plots.heat_map([[1.0, -0.5]], ["layer 0"], ["The", "dog"], **common),
         "minimal_pair_figure": minimal_pair_figure(lm, text, text.replace("are", "is")),
         "attribution_figure": attribution_figure(lm, "The keys near the cabinet", "are", "is"),
+        "lens_map": plots.lens_map(
+            [[("a", 0.6)], [("b", 0.9)]],
+            ["resid_pre.0", "resid_post.0"],
+            ["The"],
+            chosen=(1, 0),
+            top=[("b", 0.9)],
+            words={n: [(0.1, 3.0), (0.9, 1.0)] for n in names},
+            alt=alt,
+        ),
+        "lens_figure": lens_figure(lm, "The keys near the cabinet", "are is"),
+        "feature_card_figure": plots.feature_card_figure(card, n=9),
+        "plane_directions": plots.plane_directions([("off .5", [(1, 0), (0, 1)])], **common),
+        "feature_figure": feature_figure(index, card.feature, "keys"),
+        "steering_figure": steering_figure(lm, sae, index, text, card.feature, 5.0, 2),
         "residual_stream_figure": residual_stream_figure(lm, text),
+        **probing_figures(lm),
+        "patching_figure": patching_figure(task, sweep, 2, 2),
+        "circuit_figure": circuit_figure(lm, task, edges, 40),
+    }
+
+
+def probing_figures(lm) -> dict[str, AltFigure]:
+    corpus = annotate(lm, 25)
+    states, data = read_states(lm, corpus), targets(corpus, "number", 200)
+    study = probing_study(lm, corpus, states)
+    scene = read_items(lm, agreement_items(60))
+    clean = effect(scene, scene.logp[halves(scene)[1]], halves(scene)[1], "untouched", 0)
+    return {
+        "probe_lines": plots.probe_lines(probe_sweep(states, data, untrained=states, code=False)),
+        "mix_map": plots.mix_map([scalar_mix(features(states, data), data, draws=2)]),
+        "removal_dots": plots.removal_dots(amnesic(scene, ["preposition"], 5, controls=1), clean),
+        "probe_panels": probing_figure(study, "pos", 2),
     }
 
 

@@ -33,15 +33,16 @@ ALLOWED_BETWEEN_TECHNIQUES = {("circuits", "patching")}
 # Lines of code: blank lines, comments and docstrings are for the reader and cost nothing.
 # They are wider than first planned (2,000 for the techniques, 1,200 for the world, 6,500 in all):
 # each of the 46 paradigms of the suite is a function of its own, every template of the world has
-# the syntactic head of every word, each unit brings 500 to 800 lines of checks and 400 to 1,000 of
-# technique, and the grader is a sandbox, a wire, a class folder and its reports. What keeps a file
-# readable is the limit for a module.
+# the syntactic head of every word, each of the six units brings about 1,000 lines of technique and
+# as many of checks, which name a student's mistake and not only notice it, and the grader is a
+# sandbox, a wire, a class folder and its reports. What keeps a file readable is the limit for a
+# module, and nobody reads more than one unit at a time.
 LINE_LIMITS = {
-    "techniques": 5000,
+    "techniques": 7000,
     "world": 1850,
-    "checks": 3500,
+    "checks": 7000,
     "grading": 1900,
-    "package": 14_000,
+    "package": 22_000,
 }
 MODULE_LINES = 250
 LONGER_MODULES = {"world/grammar.py": 400, "world/suites.py": 440}  # to shrink, not to grow

@@ -10,10 +10,13 @@ import torch
 from course_lib.training.data import (
     BOS,
     EOS,
+    MASK,
     NOTHING,
     ROW,
     chunk_batches,
     corpus,
+    hidden,
+    hidden_batches,
     packed,
     packed_batches,
     padded,
@@ -23,6 +26,12 @@ from course_lib.training.train import Recipe, mean_loss, rate, train, validation
 
 TINY = {
     "course-lm": {"n_layer": 1, "n_head": 2, "n_embd": 32},
+    "course-bert": {
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+    },
     "course-lstm": {"width": 32},
     "course-txl": {"width": 32, "layers": 1, "heads": 2},
 }
@@ -35,15 +44,19 @@ def small_corpus(monkeypatch):
 
     monkeypatch.setattr(data, "CHUNK", 150)
     batches = data.validation_batches
-    monkeypatch.setattr("course_lib.training.train.validation_batches", lambda: batches(n=30))
+    monkeypatch.setattr(
+        "course_lib.training.train.validation_batches", lambda **how: batches(30, **how)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_the_loss_falls(name, small_corpus, tmp_path):
     model = new_model(name, **TINY[name])
     pack = name == "course-lm"
-    recipe = Recipe(tokens=12_000, learning_rate=1e-2, batch_tokens=512, warmup=5, pack=pack)
-    batches = [padded(list(corpus(900_000, 0, 30)))]
+    hide = 0.25 if name == "course-bert" else 0.0
+    recipe = Recipe(12_000, 1e-2, 512, warmup=5, pack=pack, hide=hide)
+    documents = list(corpus(900_000, 0, 30))
+    batches = list(hidden_batches(documents, 2048, hide)) if hide else [padded(documents)]
     before = validation_loss(model, batches)
     curve = train(model, recipe, tmp_path)
     assert validation_loss(model, batches) < before - 0.7
@@ -117,6 +130,44 @@ def test_packed_batches_mix_text_types_and_keep_to_the_row_length():
     assert sum(lengths) <= len(documents)
     starts = [int((batch.options["position_ids"] == 0).sum()) for batch in batches]
     assert min(starts[:-1]) >= 3
+
+
+def test_hidden_words_are_the_targets_and_most_are_masked():
+    documents = list(corpus(5, 0, 2000))
+    asked = masked = kept = total = 0
+    for batch in hidden_batches(documents, 1024, 0.25):
+        target = batch.targets != NOTHING
+        assert not (batch.targets[target] <= MASK).any()  # no start, end or padding is asked for
+        asked += int(target.sum())
+        masked += int((batch.ids[target] == MASK).sum())
+        kept += int((batch.ids == batch.targets)[target].sum())
+        assert (batch.ids[~target] != MASK).all()
+        total += int((batch.ids > MASK).sum()) + int((batch.ids[target] == MASK).sum())
+    assert 0.24 < asked / total < 0.26
+    assert 0.78 < masked / asked < 0.82 and 0.09 < kept / asked < 0.11
+    again = next(hidden_batches(documents, 1024, 0.25))
+    torch.testing.assert_close(again.ids, next(hidden_batches(documents, 1024, 0.25)).ids)
+
+
+def test_a_hidden_word_is_guessed_from_both_sides_and_its_own_document():
+    model = new_model("course-bert", **TINY["course-bert"]).double().eval()
+    one, two = list(corpus(5, 0, 2))
+    alone, both = (
+        hidden([[one, *more]], 0.5, torch.Generator().manual_seed(0)) for more in ([], [two])
+    )
+    ids = both.ids.clone()
+    ids[0, : len(one)] = alone.ids[0]  # the same words hidden in the first document
+    mask = both.options["attention_mask"].double()
+    options = {"attention_mask": mask, "position_ids": both.options["position_ids"]}
+    found = model(input_ids=ids, **options).logits[0, : len(one)]
+    mask = alone.options["attention_mask"].double()
+    options = {"attention_mask": mask, "position_ids": alone.options["position_ids"]}
+    torch.testing.assert_close(found, model(input_ids=alone.ids, **options).logits[0])
+    ids[0, len(one) - 1] = ids[0, 1]  # what stands behind a word reaches it
+    options = {"attention_mask": both.options["attention_mask"].double(),
+               "position_ids": both.options["position_ids"]}  # fmt: skip
+    changed = model(input_ids=ids, **options).logits[0, 1]
+    assert (changed - found[1]).abs().max() > 1e-6
 
 
 def test_the_loss_ignores_padding():

@@ -84,12 +84,9 @@ class Contributions:
     @property
     def caption(self) -> str:
         """All that must stand beside the numbers."""
-        over = f" - logit({self.foil!r})" if self.foil else ""
-        return (
-            f"direct contributions to logit({self.word!r}){over} = {self.logit:+.3f} after "
-            f"{self.token!r} of {self.text!r}; scale of the final norm frozen; sum of the parts "
-            f"minus logit {self.gap:.1e}; 1 forward pass"
-        )
+        what = f"{asked_logit(self.word, self.foil)} = {self.logit:+.3f}"
+        exact = f"sum of the parts minus logit {self.gap:.1e}"
+        return frozen_caption(f"direct contributions to {what}", self.token, self.text, exact)
 
     def __repr__(self) -> str:
         lines = [f"  {name:<18}{share:+8.3f}" for name, share in self.parts()[:10]]
@@ -103,6 +100,17 @@ class Contributions:
         head = '<tr><th scope="col">part</th><th scope="col">logits</th></tr>'
         caption = html.escape(f"{self.caption}; strongest ten")
         return f"<table><caption>{caption}</caption>{head}{rows}</table>"
+
+
+def asked_logit(word: str, foil: str | None) -> str:
+    """The logit, or difference of two, that is shared out, as captions print it."""
+    return f"logit({word!r})" + (f" - logit({foil!r})" if foil else "")
+
+
+def frozen_caption(what: str, token: str, text: str, *more: str) -> str:
+    """Caption of direct effects: what was measured where, and by which protocol."""
+    protocol = ("scale of the final norm frozen", *more, "1 forward pass")
+    return "; ".join([f"{what} after {token!r} of {text!r}", *protocol])
 
 
 def output_rows(module: nn.Module) -> Tensor:

@@ -25,7 +25,13 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import blocks, family_of, n_layers
-from course_lib.lens.parts import output_bias, output_rows, shares_of
+from course_lib.lens.parts import (
+    asked_logit,
+    frozen_caption,
+    output_bias,
+    output_rows,
+    shares_of,
+)
 from course_lib.lens.readout import readout, token_at, word_ids
 from course_lib.world.lexicon import LEXICON
 
@@ -191,11 +197,8 @@ class SubUpdates:
     @property
     def caption(self) -> str:
         """All that must stand beside the numbers."""
-        over = f" - logit({self.foil!r})" if self.foil else ""
-        return (
-            f"direct effect of single neurons on logit({self.word!r}){over} after {self.token!r} "
-            f"of {self.text!r}; scale of the final norm frozen; 1 forward pass"
-        )
+        what = f"direct effect of single neurons on {asked_logit(self.word, self.foil)}"
+        return frozen_caption(what, self.token, self.text)
 
     def __repr__(self) -> str:
         lines = [

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from course_lib.assets import BUNDLED
+from course_lib.model import load_model
 from course_lib.training.bundle import bundle, bundle_ngram
 from course_lib.training.models import RECIPES, new_model, train_ngram
+from course_lib.training.sae import bundle_sae, train_course_sae
 from course_lib.training.train import train
 
 
@@ -29,6 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.names:
         if name == "course-ngram":
             bundle_ngram(train_ngram(RECIPES["course-lm"].tokens))
+            continue
+        if name == "course-sae":
+            bundle_sae(train_course_sae(load_model("course-lm"), options.runs / name))
             continue
         model = new_model(name)
         train(model, RECIPES[name], options.runs / name, functools.partial(bundle, name=name))

@@ -18,7 +18,15 @@ def bundle(model: nn.Module, name: str) -> None:
     folder = ASSETS / name
     folder.mkdir(parents=True, exist_ok=True)
     copy.deepcopy(model).to(torch.float16).save_pretrained(folder)
-    build_tokenizer().save_pretrained(folder)
+    tokenizer = build_tokenizer()
+    if name == "course-bert":  # a masked model reads both ends of a text, as in training
+        from tokenizers.processors import TemplateProcessing
+
+        ends = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("[BOS]", "[EOS]")]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="[BOS] $A [EOS]", special_tokens=ends
+        )
+    tokenizer.save_pretrained(folder)
     seal(folder)
 
 

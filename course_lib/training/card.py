@@ -21,7 +21,9 @@ from course_lib.behaviour import SuiteResult, score_suite
 from course_lib.model import load_model
 from course_lib.scoring import interval
 from course_lib.training.data import VALIDATION_SEED, corpus
+from course_lib.training.masked import masked_card
 from course_lib.training.models import RECIPES
+from course_lib.training.sae import sae_card
 from course_lib.world import TASKS, Prompt, course_suite
 from course_lib.world.entropy import entropy_bound
 
@@ -163,7 +165,12 @@ def main(arguments: list[str] | None = None) -> None:
         recipe = asdict(RECIPES[name]) if name in RECIPES else None
         log = options.runs / name / "log.jsonl"
         curve = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        text = card(scores(name, options.pairs), recipe, curve)
+        if name == "course-sae":
+            text = sae_card(curve)
+        elif name == "course-bert":
+            text = masked_card(load_model(name), recipe, curve)
+        else:
+            text = card(scores(name, options.pairs), recipe, curve)
         print(text)
         if options.write:
             (ASSETS / name / "card.md").write_text(text, encoding="utf-8")

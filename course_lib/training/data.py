@@ -1,4 +1,4 @@
-"""Documents of the course world as batches of token ids."""
+"""Documents of the course world as batches of token ids, for causal and for masked models."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def padded(rows: list[list[int]]) -> Batch:
     return Batch(ids[:, :-1], targets, {})
 
 
-def packed(rows: list[list[list[int]]]) -> Batch:
-    """Several documents a row: positions start anew with each, and none sees another."""
+def side_by_side(rows: list[list[list[int]]]) -> tuple[torch.Tensor, ...]:
+    """Several documents a row: ids, the number of each token's document (0: padding), positions."""
     width = max(sum(map(len, row)) for row in rows)
     ids, owner, positions = torch.zeros((3, len(rows), width), dtype=torch.long)
     for r, row in enumerate(rows):
@@ -66,25 +66,66 @@ def packed(rows: list[list[list[int]]]) -> Batch:
             ids[r, span], owner[r, span] = torch.tensor(document), number
             positions[r, span] = torch.arange(len(document))
             start += len(document)
-    same = owner[:, :, None] == owner[:, None, :]  # [R, T, T]
-    mask = torch.zeros(same.shape).masked_fill_(~same.tril(), torch.finfo(torch.float32).min)
+    return ids, owner, positions
+
+
+def blocked(allowed: torch.Tensor) -> torch.Tensor:
+    """What to add to attention scores so that only the allowed pairs remain."""
+    return torch.zeros(allowed.shape).masked_fill_(~allowed, torch.finfo(torch.float32).min)
+
+
+def packed(rows: list[list[list[int]]]) -> Batch:
+    """Several documents a row: positions start anew with each, and none sees another."""
+    ids, owner, positions = side_by_side(rows)
+    mask = blocked((owner[:, :, None] == owner[:, None, :]).tril())  # [R, T, T]
     targets = ids[:, 1:].masked_fill((owner[:, 1:] != owner[:, :-1]) | (ids[:, 1:] == PAD), NOTHING)
     options = {"attention_mask": mask[:, None, :-1, :-1], "position_ids": positions[:, :-1]}
     return Batch(ids[:, :-1], targets, options)
 
 
-def packed_batches(documents: Iterable[list[int]], tokens: int) -> Iterator[Batch]:
+def hidden(rows: list[list[list[int]]], share: float, dice: torch.Generator) -> Batch:
+    """Several documents a row, each read from both sides; a `share` of the words is to be guessed.
+
+    Of these, eight in ten are replaced by [MASK], one by a random word, one stays: so the model
+    cannot tell which words it will be asked about, as in BERT.
+    """
+    ids, owner, positions = side_by_side(rows)
+    asked = (torch.rand(ids.shape, generator=dice) < share) & (ids >= len(SPECIALS))
+    targets = ids.masked_fill(~asked, NOTHING)
+    fate = torch.rand(ids.shape, generator=dice)
+    strangers = torch.randint(len(SPECIALS), len(vocabulary()), ids.shape, generator=dice)
+    ids = ids.masked_fill(asked & (fate < 0.8), MASK)
+    ids = torch.where(asked & (fate > 0.9), strangers, ids)
+    mask = blocked(owner[:, :, None] == owner[:, None, :])
+    return Batch(ids, targets, {"attention_mask": mask[:, None], "position_ids": positions})
+
+
+def full_rows(documents: Iterable[list[int]], tokens: int) -> Iterator[list[list[list[int]]]]:
     """Documents in the order they come, in rows of `ROW` tokens; every batch is a fair sample."""
     rows: list[list[list[int]]] = [[] for _ in range(max(1, tokens // ROW))]
     for document in documents:
         room = (row for row in rows if not row or sum(map(len, row)) + len(document) <= ROW)
         row = next(room, None)
         if row is None:
-            yield packed(rows)
+            yield rows
             rows = [[] for _ in rows]
             row = rows[0]
         row.append(document)
-    yield packed([row for row in rows if row])
+    yield [row for row in rows if row]
+
+
+def packed_batches(documents: Iterable[list[int]], tokens: int) -> Iterator[Batch]:
+    """Batches for a causal model."""
+    yield from map(packed, full_rows(documents, tokens))
+
+
+def hidden_batches(
+    documents: Iterable[list[int]], tokens: int, share: float, seed: int = 0
+) -> Iterator[Batch]:
+    """Batches for a masked model; `seed` decides which words are hidden."""
+    dice = torch.Generator().manual_seed(seed)
+    for rows in full_rows(documents, tokens):
+        yield hidden(rows, share, dice)
 
 
 def padded_batches(documents: Iterable[list[int]], tokens: int, seed: int = 0) -> Iterator[Batch]:
@@ -107,17 +148,28 @@ def with_more(genre: str, share: float, chunk: int) -> Iterator[list[int]]:
 
 
 def chunk_batches(
-    chunk: int, tokens: int, pack: bool, more: tuple[str, float] | None = None
+    chunk: int,
+    tokens: int,
+    pack: bool,
+    more: tuple[str, float] | None = None,
+    share: float = 0.0,
 ) -> list[Batch]:
-    """The batches of one chunk of the corpus, at most `tokens` tokens each with padding."""
+    """The batches of one chunk of the corpus, at most `tokens` tokens each with padding.
+
+    With a `share` of words to hide they are for a masked model.
+    """
     documents = corpus(CORPUS_SEED, chunk * CHUNK, CHUNK)
     if more is not None:
         documents = with_more(*more, chunk)
+    if share:
+        return list(hidden_batches(documents, tokens, share, seed=chunk))
     if pack:
         return list(packed_batches(documents, tokens))
     return list(padded_batches(documents, tokens, seed=chunk))
 
 
-def validation_batches(n: int = 600, tokens: int = 2048) -> list[Batch]:
+def validation_batches(n: int = 600, tokens: int = 2048, share: float = 0.0) -> list[Batch]:
     """Batches of documents that no training run sees."""
+    if share:
+        return list(hidden_batches(corpus(VALIDATION_SEED, 0, n), tokens, share, VALIDATION_SEED))
     return list(padded_batches(corpus(VALIDATION_SEED, 0, n), tokens))

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from course_lib.ngram import NGramModel
-from course_lib.training.data import BOS, CHUNK, CORPUS_SEED, EOS, corpus
+from course_lib.training.data import BOS, CHUNK, CORPUS_SEED, EOS, PAD, corpus
 from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
     "course-lm": Recipe(4_500_000, 5e-4, 512, pack=True, opening=2, closing=3_800_000),
+    "course-bert": Recipe(1_700_000, 1.4e-3, 1024, warmup=300, hide=0.25, opening=2),
     "course-lstm": Recipe(tokens=3_300_000, learning_rate=1.5e-3, batch_tokens=512),
     "course-txl": Recipe(tokens=3_300_000, learning_rate=1e-3, batch_tokens=512),
 }
@@ -62,6 +63,19 @@ def new_model(name: str, seed: int = 0, **sizes: int) -> nn.Module:
         # Large embeddings: what a word is stays readable in the stream beside what blocks add.
         nn.init.normal_(model.transformer.wte.weight, std=EMBEDDING_SCALE)
         sinusoids(model.transformer.wpe.weight, scale=EMBEDDING_SCALE)
+        return model
+    if name == "course-bert":
+        from transformers import BertConfig, BertForMaskedLM
+
+        shape = {"num_hidden_layers": 4, "num_attention_heads": 8, "hidden_size": 256,
+                 "intermediate_size": 1024} | sizes  # fmt: skip
+        config = BertConfig(
+            vocab_size=vocab_size, max_position_embeddings=256, type_vocab_size=1, pad_token_id=PAD,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.05,
+            **shape,
+        )  # fmt: skip
+        model = BertForMaskedLM(config)
+        sinusoids(model.bert.embeddings.position_embeddings.weight, scale=0.05)
         return model
     from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 

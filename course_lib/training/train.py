@@ -28,7 +28,8 @@ class Recipe:
     ten documents of the first `opening` chunks ask who received something: in our trials a
     transformer whose attention had settled on other words first did not learn to look names up
     within millions of tokens, and one that began with such text did within a tenth of a million.
-    After `closing` tokens three in ten documents are spans of years.
+    After `closing` tokens three in ten documents are spans of years. A masked model hides the
+    share `hide` of the words and predicts these alone.
     """
 
     tokens: int
@@ -41,13 +42,18 @@ class Recipe:
     pack: bool = False
     opening: int = 0
     closing: int | None = None
+    hide: float = 0.0
     checkpoint_seconds: float = 120.0
 
 
 def mean_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, int]:
-    """Mean cross-entropy (nats) of each token given the ones before it, and how many they are."""
-    logits = model(input_ids=batch.ids, **batch.options).logits  # [B, T, V]
+    """Mean cross-entropy (nats) of the tokens to be predicted, and how many they are."""
     real = batch.targets != NOTHING
+    if hasattr(model, "cls"):  # BERT: few words are asked for, and only these need logits
+        states = model.bert(input_ids=batch.ids, **batch.options).last_hidden_state
+        logits = model.cls(states[real])
+        return F.cross_entropy(logits, batch.targets[real]), len(logits)
+    logits = model(input_ids=batch.ids, **batch.options).logits  # [B, T, V]
     return F.cross_entropy(logits[real], batch.targets[real]), int(real.sum())
 
 
@@ -108,14 +114,16 @@ def train(model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> list
         if snapshot is not None:
             snapshot(model)
 
-    validation = validation_batches()
+    validation = validation_batches(share=recipe.hide)
     model.train()
     last_save = time.monotonic()
     running: list[float] = []
     with tqdm(total=recipe.tokens, initial=state["tokens"], unit="tok", unit_scale=True) as bar:
         while state["tokens"] < recipe.tokens:
             more = more_of(recipe, state["chunk"], state["tokens"])
-            batches = chunk_batches(state["chunk"], recipe.batch_tokens, recipe.pack, more)
+            batches = chunk_batches(
+                state["chunk"], recipe.batch_tokens, recipe.pack, more, recipe.hide
+            )
             while state["batch"] < len(batches) and state["tokens"] < recipe.tokens:
                 started = time.monotonic()
                 learning_rate = rate(recipe, state["step"], state["tokens"])

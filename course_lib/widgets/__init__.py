@@ -12,8 +12,15 @@ import importlib
 _HOME = {
     "Explorer": "live",
     "attribution_explorer": "attribution",
+    "circuit_explorer": "circuits",
+    "feature_browser": "sae",
+    "lens_explorer": "lens",
     "minimal_pair_explorer": "behaviour",
+    "patching_explorer": "circuits",
+    "probing_explorer": "probing",
+    "probing_study": "probing",
     "residual_stream_explorer": "tour",
+    "steering_explorer": "sae",
 }
 
 __all__ = list(_HOME)
