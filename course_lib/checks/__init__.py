@@ -14,7 +14,14 @@ from course_lib.checks.results import CheckResult, Exercise, Part, Wrong
 
 __all__ = ["CheckResult", "Exercise", "Part", "Wrong", "check", "exercises"]
 
-UNITS = {"01": "course_lib.checks.unit01", "02": "course_lib.checks.unit02"}
+UNITS = {
+    "01": "course_lib.checks.unit01",
+    "02": "course_lib.checks.unit02",
+    "03": "course_lib.checks.unit03",
+    "04": "course_lib.checks.unit04",
+    "05": "course_lib.checks.unit05",
+    "06": "course_lib.checks.unit06",
+}
 
 
 def exercises(unit: str) -> dict[str, Exercise]:
