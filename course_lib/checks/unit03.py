@@ -6,14 +6,17 @@ given, another one gives random probabilities that depend on how many labels it 
 for the eraser are drawn from a known mixture, so that the right map follows from their means and
 covariances. Where chance plays a part, the random numbers are handed to the function.
 
-The functions stand in ``unit03_words.py`` (03.1, 03.2), ``unit03_control.py`` (03.3),
-``unit03_codes.py`` (03.4, 03.5), ``unit03_removal.py`` (03.6) and ``unit03_verdict.py`` (03.7).
+The functions stand in ``unit03_words.py`` (03.1), ``unit03_baselines.py`` (03.2),
+``unit03_control.py`` (03.3), ``unit03_codes.py`` (03.4, 03.5), ``unit03_removal.py`` (03.6),
+``unit03_verdict.py`` and ``unit03_decision.py`` (03.7).
 """
 
 from __future__ import annotations
 
+from course_lib.checks import unit03_baselines as baselines
 from course_lib.checks import unit03_codes as codes
 from course_lib.checks import unit03_control as control
+from course_lib.checks import unit03_decision as decision
 from course_lib.checks import unit03_removal as removal
 from course_lib.checks import unit03_verdict as judging
 from course_lib.checks import unit03_words as words
@@ -36,8 +39,8 @@ EXERCISES = (
         "baselines",
         12,
         (
-            Part("the majority class", 3, words.baseline_majority),
-            Part("a table of words", 5, words.baseline_words),
+            Part("the majority class", 3, baselines.baseline_majority),
+            Part("a table of words", 5, baselines.baseline_words),
         ),
     ),
     Exercise(
@@ -88,7 +91,7 @@ EXERCISES = (
         (
             Part("effect and excess", 3, judging.verdict_excess),
             Part("the interval", 3, judging.verdict_interval),
-            Part("the verdict", 3, judging.verdict_words),
+            Part("the verdict", 3, decision.verdict_words),
         ),
     ),
 )

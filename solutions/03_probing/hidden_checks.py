@@ -12,6 +12,7 @@ import torch
 
 from course_lib.checks.calling import as_table, compare
 from course_lib.checks.results import Part, Wrong
+from course_lib.checks.unit03_baselines import BASELINES, baseline_values, corpus_of
 from course_lib.checks.unit03_codes import Learner, code_answer, code_mistakes, mix_answer, soft
 from course_lib.checks.unit03_control import CONTROL, MEASURES, Trial, control_case, text_of
 from course_lib.checks.unit03_removal import erase_answer, erase_mistakes, erased, states_of
@@ -23,11 +24,8 @@ from course_lib.checks.unit03_verdict import (
     verdict_values,
 )
 from course_lib.checks.unit03_words import (
-    BASELINES,
     SPLIT,
     as_halves,
-    baseline_values,
-    corpus_of,
     draw_words,
     explained,
     split_case,
