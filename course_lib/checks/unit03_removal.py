@@ -131,10 +131,13 @@ def erase_answer(student, x, labels, new):
     answer = student(torch.tensor(x), torch.tensor(labels), torch.tensor(new))
     if not isinstance(answer, (torch.Tensor, np.ndarray)):
         raise Wrong(f"Return the states as a tensor; yours is of type {type(answer).__name__}.")
-    got = answer.detach().double().numpy() if isinstance(answer, torch.Tensor) else answer
+    got = answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else answer
     if np.iscomplexobj(got):
         raise Wrong("Your states are complex: a covariance is symmetric, so use eigh, not eig.")
-    got = np.array(got, dtype=np.float64)
+    try:
+        got = np.array(got, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Wrong("Your states are not numbers: return a tensor of floats.") from None
     if got.shape != new.shape:
         raise Wrong(f"Return new states of shape {list(new.shape)}; yours are {list(got.shape)}.")
     if not np.isfinite(got).all():
