@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_lib.architectures import bare_model
 from course_lib.world import prompts as world
 from course_lib.world.lexicon import LEXICON
 
@@ -170,7 +171,7 @@ def last_logits(model: Any, ids: Tensor, **options: Any) -> Tensor:
 
     `options` are handed to the model, for instance the keys and values of earlier tokens.
     """
-    inner = getattr(model, "model", None) if hasattr(model, "encode") else model
+    inner = bare_model(model)
     takes = inspect.signature(inner.forward).parameters
     keep = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     ids = ids.to(next(inner.parameters()).device)

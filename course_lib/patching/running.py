@@ -121,8 +121,7 @@ def run_cells(
 
 def keys_and_values(model: Any, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Keys and values [N, H, T, d_head] of every layer on ids [N, T]. One forward pass."""
-    inner = getattr(model, "model", None) if hasattr(model, "encode") else model
-    layers = inner(input_ids=ids, use_cache=True).past_key_values.layers
+    layers = bare_model(model)(input_ids=ids, use_cache=True).past_key_values.layers
     return [(layer.keys, layer.values) for layer in layers]
 
 

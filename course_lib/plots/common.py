@@ -15,6 +15,19 @@ from course_lib.display import AltFigure, Table, show
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#882255", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 HATCHES = ("", "///", "...", "xx", "\\\\", "++")
+SHADE = 0.65  # of the colour in the darkest cell; black digits stay readable on it
+
+
+def shade(value: float, largest: float) -> list[float]:
+    """The colour of a number: from white to blue above zero, to orange below it."""
+    depth = SHADE * min(abs(value) / (largest or 1.0), 1.0)
+    return [1 - depth * (1 - channel) for channel in to_rgb(COLOURS[0 if value >= 0 else 1])]
+
+
+def span(triple: tuple[float, float, float]) -> str:
+    """An estimate with its interval, as tables print it."""
+    estimate, low, high = triple
+    return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def new_axes(width: float, height: float, title: str):
@@ -99,9 +112,7 @@ def token_heat(
             if x + wide > width:
                 x, y = 0.0, y + 1.15
             boxes.append(Rectangle((x, y), wide - 0.25, 1.0))
-            shade = 0.65 * abs(score) / largest
-            base = to_rgb(COLOURS[0] if score >= 0 else COLOURS[1])
-            colours.append([1 - shade * (1 - channel) for channel in base])
+            colours.append(shade(score, largest))
             middle = {"ha": "center"}
             words.append((x + wide / 2 - 0.125, y + 0.3, token.strip() or repr(token), middle))
             words.append((x + wide / 2 - 0.125, y + 0.74, number, {**middle, "fontsize": 8}))

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from course_lib.display import AltFigure, Table, show
-from course_lib.plots.common import COLOURS, MARKERS
-from course_lib.plots.sweeps import shade
+from course_lib.plots.common import COLOURS, MARKERS, shade
 
 Cell = tuple[str, float]  # a word and its probability
 COLUMNS = 8  # tokens beside each other; more would be too small to read

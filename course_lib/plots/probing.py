@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.display import AltFigure, Table, show
-from course_lib.plots.common import COLOURS, MARKERS, estimates
-from course_lib.plots.sweeps import curves, heat_map, shade
+from course_lib.plots.common import COLOURS, MARKERS, estimates, shade, span
+from course_lib.plots.sweeps import curves, heat_map
 
 MOST_POINTS = 60  # of a class, in a scatter
 
@@ -80,17 +80,13 @@ def removal_dots(
     table = Table(
         ["concept", "rank", "accuracy", "worst control", "change (nats)", "decision"],
         [
-            [r.concept, r.effect.rank, _span(r.effect.accuracy), _span(r.worst_control.accuracy),
+            [r.concept, r.effect.rank, span(r.effect.accuracy), span(r.worst_control.accuracy),
              f"{r.effect.change[0]:.4f}", "used" if r.used else "not used"]
             for r in rows
         ],
-        caption=f"Removal of one concept at a time; untouched accuracy {_span(clean.accuracy)}",
+        caption=f"Removal of one concept at a time; untouched accuracy {span(clean.accuracy)}",
     )  # fmt: skip
     return show(drawn.figure, drawn.alt, drawn.caption, [table])
-
-
-def _span(number: tuple[float, float, float]) -> str:
-    return f"{number[0]:.3f} [{number[1]:.3f}, {number[2]:.3f}]"
 
 
 def mix_map(
@@ -121,7 +117,7 @@ def mix_map(
     )
     centres = Table(
         ["concept", "centre of gravity", "accuracy of the mix"],
-        [[mix.concept, _span(mix.centre.triple), repr(mix.accuracy)]
+        [[mix.concept, span(mix.centre.triple), repr(mix.accuracy)]
          for mix in ordered],
         caption="Centre of gravity in layers, 95 % bootstrap interval",
     )  # fmt: skip

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from course_lib.display import AltFigure, Table, show
-from course_lib.plots.common import COLOURS, MARKERS, footnote, new_axes
-
-SHADE = 0.65  # of the colour in the darkest cell; black digits stay readable on it
-
-
-def shade(value: float, largest: float) -> list[float]:
-    """The colour of a number: from white to blue above zero, to orange below it."""
-    depth = SHADE * min(abs(value) / (largest or 1.0), 1.0)
-    return [1 - depth * (1 - channel) for channel in to_rgb(COLOURS[0 if value >= 0 else 1])]
+from course_lib.plots.common import COLOURS, MARKERS, footnote, new_axes, shade, span
 
 
 def heat_map(
@@ -109,8 +100,7 @@ def curves(
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     footnote(axes, n, seed)
     rows = [
-        [f"{place:g}", *(f"{m:.3f} [{low:.3f}, {high:.3f}]" for m, low, high in cells)]
-        for place, *cells in zip(x, *series.values(), strict=True)
+        [f"{place:g}", *map(span, cells)] for place, *cells in zip(x, *series.values(), strict=True)
     ]
     table = Table([x_label or "x", *series], rows, caption=y_label)
     return show(figure, alt, tables=[table])
