@@ -323,6 +323,11 @@ def test_a_written_answer_is_graded_in_the_formgrader(room, formgrader, browser)
     with gradebook._open(room) as book:
         student = book.find_submission_notebook(NAME, NAME, "bob").id
     page.goto(f"{address}/formgrader/submissions/{student}")
+    # A score typed before the page has fetched the stored ones is not saved, but overwritten.
+    page.wait_for_function(
+        "() => { try { return formgrader.grades.loaded && formgrader.comments.loaded }"
+        " catch { return false } }"
+    )
     assert "The [lead] (javascript:alert(1))" in page.inner_text("body")
     points, comment = page.locator("input#answer-01-8"), page.locator("#answer-01-8-comment")
     for place, text in ((points, "6"), (comment, "Name the interval of the difference.")):
