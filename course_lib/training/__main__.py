@@ -15,6 +15,7 @@ import torch
 from course_lib.assets import BUNDLED
 from course_lib.model import load_model
 from course_lib.training.bundle import bundle, bundle_ngram
+from course_lib.training.counts import start_from_counts
 from course_lib.training.models import RECIPES, new_model, train_ngram
 from course_lib.training.sae import bundle_sae, train_course_sae
 from course_lib.training.train import train
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
             bundle_sae(train_course_sae(load_model("course-lm"), options.runs / name))
             continue
         model = new_model(name)
+        if RECIPES[name].counted:
+            start_from_counts(model.get_input_embeddings())
         train(model, RECIPES[name], options.runs / name, functools.partial(bundle, name=name))
         bundle(model, name)
 

@@ -11,7 +11,9 @@ from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
 
 RECIPES = {
-    "course-lm": Recipe(4_500_000, 5e-4, 512, pack=True, opening=2, closing=3_800_000),
+    "course-lm": Recipe(
+        3_300_000, 5e-4, 512, pack=True, opening=2, closing=2_600_000, counted=True
+    ),
     "course-bert": Recipe(1_700_000, 1.4e-3, 1024, warmup=300, hide=0.25, opening=2),
     "course-lstm": Recipe(tokens=3_300_000, learning_rate=1.5e-3, batch_tokens=512),
     "course-txl": Recipe(tokens=3_300_000, learning_rate=1e-3, batch_tokens=512),

@@ -53,7 +53,7 @@ class SAERecipe:
     States come in a new random order each round. A stopped run goes on with the next round.
     """
 
-    site: str = "resid_post.3"
+    site: str = "resid_post.2"
     features: int = 512
     k: int = 16
     documents: int = 9000

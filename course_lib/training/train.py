@@ -28,8 +28,9 @@ class Recipe:
     ten documents of the first `opening` chunks ask who received something: in our trials a
     transformer whose attention had settled on other words first did not learn to look names up
     within millions of tokens, and one that began with such text did within a tenth of a million.
-    After `closing` tokens three in ten documents are spans of years. A masked model hides the
-    share `hide` of the words and predicts these alone.
+    After `closing` tokens every second document is a span of years. A masked model hides the
+    share `hide` of the words and predicts these alone. With `counted` the embeddings start from
+    counts of the corpus (`counts.start_from_counts`).
     """
 
     tokens: int
@@ -43,6 +44,7 @@ class Recipe:
     opening: int = 0
     closing: int | None = None
     hide: float = 0.0
+    counted: bool = False
     checkpoint_seconds: float = 120.0
 
 
@@ -74,7 +76,7 @@ def more_of(recipe: Recipe, chunk: int, tokens: int) -> tuple[str, float] | None
     if chunk < recipe.opening:
         return "indirect_object", 0.6
     if recipe.closing is not None and tokens >= recipe.closing:
-        return "years", 0.3
+        return "years", 0.5
     return None
 
 
