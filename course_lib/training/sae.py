@@ -65,6 +65,7 @@ class SAERecipe:
 
 
 RECIPE = SAERecipe()
+CONTROLS = 20  # other features for every dose
 
 
 def training_states(lm: Any, recipe: SAERecipe) -> torch.Tensor:
@@ -138,8 +139,9 @@ def reached(rows: list[tuple[BestUnit, BestUnit]], group: str, least: float = 0.
     return f"- {group}: {counts[0]} of {len(names)} (features), {counts[1]} (neurons)"
 
 
-def steering(lm: Any, sae: TopKSAE, prompts: int = 24, controls: int = 8) -> list[str]:
-    """The lecture's experiment, and one on a rule that the model knows: age decides on credit."""
+def steering(lm: Any, sae: TopKSAE, topical: BestUnit, prompts: int = 24) -> list[str]:
+    """The lecture's experiment with the feature that best tells documents about transit, with the
+    feature that promotes the two words most, and one on the rule that age decides on credit."""
     index = index_features(lm, sae, [document(f"{TEST}:{number}").text for number in range(600)])
     asked = directions_prompts(prompts)
     ids = [lm.token_id(word) for word in CROSSING_WORDS]
@@ -148,30 +150,32 @@ def steering(lm: Any, sae: TopKSAE, prompts: int = 24, controls: int = 8) -> lis
         for topic in ("transit", "food")
         for chance in [lm.next_token_probs(directions_prompts(prompts, topic))[:, ids].sum(-1)]
     )
-    specific, f1 = index.search("bridge", top=1)[0]
     alive = torch.tensor(np.diff(index.starts) > 0)
     names = [index.names.index(word) for word in CROSSING_WORDS]
     promoting = int((index.effects[:, names].mean(1) * alive).argmax())
-    doses = (0, 1, 2, 5, 10, 15)
     crossing = [
         repr(dose_response(lm, sae, feature, index.maxima, asked, multiples=doses,
-                           controls=controls))
-        for feature in (specific, promoting)
+                           controls=CONTROLS))
+        for feature, doses in ((topical.unit, (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 5)),
+                               (promoting, (0, 1, 2, 5, 10, 15)))
     ]  # fmt: skip
-    said = continuations(lm, sae, promoting, float(index.maxima[promoting]), asked[0])
+    said = continuations(lm, sae, topical.unit, float(index.maxima[topical.unit]), asked[0])
     credit = credit_prompts(4 * prompts)
     old = old_age_feature(lm, sae, credit)
     young = [prompt.text for prompt in credit if prompt.right == ("10",)][:prompts]
     rule = dose_response(lm, sae, old, index.maxima, young, ("50",),
-                         multiples=(0, 0.5, 1, 1.5, 2, 4), controls=controls)  # fmt: skip
+                         multiples=(0, 0.5, 1, 1.5, 2, 4), controls=CONTROLS)  # fmt: skip
+    on_at = {feature: ", ".join(word for word, _ in feature_card(index, feature).words[:3])
+             for feature in (topical.unit, promoting)}  # fmt: skip
     return [
         'Probability of across or through after "Walk"; the generator says them at a rate of '
         f"{GENERATOR_RATES['transit']} in documents about transit and {GENERATOR_RATES['other']} "
         f"in others. course-lm, nothing clamped: {told}.", "",
-        f"Feature {specific} is the one most specific to the word bridge (F1 {f1:.2f}), feature "
-        f"{promoting} the one that promotes the two words most; it is on at "
-        f"{', '.join(word for word, _ in feature_card(index, promoting).words[:3])}.", "",
-        "```", *crossing, "", f"feature {promoting}, the most probable continuation", *said,
+        f"Feature {topical.unit} is the one that tells documents about transit best (F1 "
+        f"{span(topical)}); it is on most at {on_at[topical.unit]}. Feature {promoting} is the one "
+        f"that promotes the two words most; it is on most at {on_at[promoting]}. A control is the "
+        "direction of another feature, the state moved as far; its interval is over features.", "",
+        "```", *crossing, "", f"feature {topical.unit}, the most probable continuation", *said,
         "```", "",
         'Credit: age alone decides, below 40 it is 10 (00), from 40 on 50 (00). That '
         f"feature {old} is on anywhere in a credit prompt says best that the age is 40 or more (in "
@@ -185,7 +189,7 @@ def continuations(lm: Any, sae: TopKSAE, feature: int, maximum: float, prompt: s
     said = [f"unchanged: Walk{lm.generate(prompt, 6)[len(prompt) :]}"]
     last = len(lm.encode(prompt)) - 1
     for where, tokens in (("everywhere", None), ("at Walk alone", slice(last, last + 1))):
-        for dose in (2, 5, 10):
+        for dose in (0.5, 1, 2):
             with replace(lm, {sae.site: clamp(sae, feature, dose * maximum, tokens=tokens)}):
                 text = lm.generate(prompt, 6)[len(prompt) :]
             said.append(f"{dose} x max {where}: Walk{text}")
@@ -237,6 +241,7 @@ def sae_card(curve: list[dict], documents: int = 1000) -> str:
                   f"{r['restarted']} |" for r in chosen]  # fmt: skip
         lines.append("")
     groups = ("topic", "word", "type", "document")
+    topical = next(best for best, _ in rows if best.concept == "topic: transit")
     lines += ["## Reconstruction", "", f"{scores}. Required: CE recovered 0.95, dead below 10 %.",
               f"{scores.states} states of held-out documents; start tokens left out.", "",
               f"In more documents rare features appear: {share_dead(lm, sae)}", "",
@@ -250,7 +255,7 @@ def sae_card(curve: list[dict], documents: int = 1000) -> str:
               "|---|---|---|---|---|---|---|", *concept_table(rows), "",
               "## Does the model know the topics?", "",
               f"Once three words of the topic were read: {topic_knowledge(lm, gold)}.", "",
-              "## Steering", "", *steering(lm, sae), ""]  # fmt: skip
+              "## Steering", "", *steering(lm, sae, topical), ""]  # fmt: skip
     files = sorted(p for p in (ASSETS / "course-sae").iterdir() if p.suffix != ".md")
     lines += ["## Files", "", *(f"- `{p.name}` {sha256(p)}" for p in files), ""]
     return "\n".join(lines)
