@@ -116,8 +116,21 @@ def clean(notebook: NotebookNode) -> None:
             continue
         count += 1
         cell.execution_count = count
+        cell.outputs = joined(cell.outputs)
         for output in cell.outputs:
             clean_output(output, count)
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Streams that follow each other as one: how a print is cut up depends on the load."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        last = whole[-1] if whole else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def clean_output(output: NotebookNode, count: int) -> None:

@@ -16,7 +16,7 @@ from course_lib.assets import BUNDLED
 from course_lib.model import load_model
 from course_lib.training.bundle import bundle, bundle_ngram
 from course_lib.training.counts import start_from_counts
-from course_lib.training.models import RECIPES, new_model, train_ngram
+from course_lib.training.models import NGRAM_TOKENS, RECIPES, new_model, train_ngram
 from course_lib.training.sae import bundle_sae, train_course_sae
 from course_lib.training.train import train
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_flush_denormal(True)
     for name in options.names:
         if name == "course-ngram":
-            bundle_ngram(train_ngram(RECIPES["course-lm"].tokens))
+            bundle_ngram(train_ngram(NGRAM_TOKENS))
             continue
         if name == "course-sae":
             bundle_sae(train_course_sae(load_model("course-lm"), options.runs / name))

@@ -23,7 +23,7 @@ from course_lib.scoring import interval
 from course_lib.training.data import VALIDATION_SEED, corpus
 from course_lib.training.masked import masked_card
 from course_lib.training.models import RECIPES
-from course_lib.training.sae import sae_card
+from course_lib.training.sae_card import sae_card
 from course_lib.world import TASKS, Prompt, course_suite
 from course_lib.world.entropy import entropy_bound
 

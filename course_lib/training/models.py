@@ -19,6 +19,7 @@ RECIPES = {
     "course-txl": Recipe(tokens=3_300_000, learning_rate=1e-3, batch_tokens=512),
 }
 
+NGRAM_TOKENS = 4_500_000
 EMBEDDING_SCALE = 0.2
 
 
