@@ -25,7 +25,7 @@ from course_lib import load_model
 from course_lib.sae import TopKSAE, collect_activations, train_sae
 from course_lib.sae.train import DECAY, WARMUP, batches_of
 
-SITE, FEATURES, K, BATCH, RATE = "resid_post.3", 512, 16, 512, 3e-3
+SITE, FEATURES, K, BATCH, RATE = "resid_post.2", 512, 16, 512, 3e-3
 TOLERANCE = 0.15  # relative difference of the unexplained variance at the end
 
 

@@ -328,26 +328,26 @@ class Exact(SparseAutoencoder):
 
 
 def test_scores_at_both_ends_of_the_scale(lm, texts):
-    exact = score_sae(lm, Exact(256), texts, "resid_post.3")
+    exact = score_sae(lm, Exact(256), texts, "resid_post.2")
     assert exact.recovered()[0] == pytest.approx(1, abs=1e-4) and exact.fvu < 1e-6
     assert exact.loss("sae") == pytest.approx(exact.loss("clean"), abs=1e-4)
     nothing = TopKSAE(256, 8, k=1)
     with torch.no_grad():
         nothing.W_enc.zero_()  # x_hat = b_dec = 0 for every state
-    zero = score_sae(lm, nothing, texts, "resid_post.3")
+    zero = score_sae(lm, nothing, texts, "resid_post.2")
     assert zero.recovered("zero")[0] == pytest.approx(0, abs=1e-4)
     assert zero.dead == 1 and zero.l0 == 0
     # FVU counts the whole error, also that of the mean; explained variance forgives it
     assert zero.fvu > 1 and zero.explained == pytest.approx(0, abs=1e-4)
     with torch.no_grad():
-        nothing.b_dec.copy_(collect_activations(lm, "resid_post.3", 10_000, texts).mean(0))
-    mean = score_sae(lm, nothing, texts, "resid_post.3")
+        nothing.b_dec.copy_(collect_activations(lm, "resid_post.2", 10_000, texts).mean(0))
+    mean = score_sae(lm, nothing, texts, "resid_post.2")
     assert mean.fvu == pytest.approx(1, abs=1e-4)
     assert mean.recovered("mean")[0] == pytest.approx(0, abs=1e-3)
 
 
 def test_the_clean_loss_is_the_models(lm, texts):
-    scores = score_sae(lm, Exact(256), texts, "resid_post.3")
+    scores = score_sae(lm, Exact(256), texts, "resid_post.2")
     own = -torch.cat(lm.score_ids([lm.encode(text) for text in texts])).double().sum()
     assert scores.ce_clean.sum() == pytest.approx(float(own), rel=1e-5)
     assert int(scores.tokens.sum()) == scores.states
@@ -355,12 +355,12 @@ def test_the_clean_loss_is_the_models(lm, texts):
 
 def test_replacing_by_the_reconstruction_is_what_is_scored(lm, texts):
     sae = TopKSAE(256, 300, k=4)
-    scores = score_sae(lm, sae, texts[:1], "resid_post.3")
+    scores = score_sae(lm, sae, texts[:1], "resid_post.2")
 
     def edit(x):
         return torch.cat([x[:, :1], sae(x)[:, 1:]], 1)
 
-    with torch.no_grad(), replace(lm, {"resid_post.3": edit}):
+    with torch.no_grad(), replace(lm, {"resid_post.2": edit}):
         own = -lm.score_ids([lm.encode(texts[0])])[0].double().sum()
     assert scores.ce_sae.sum() == pytest.approx(float(own), rel=1e-5)
 

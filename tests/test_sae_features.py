@@ -41,7 +41,7 @@ from course_lib.sae.cards import logit_effects
 from course_lib.world.lexicon import LEXICON
 from course_lib.world.sentence import Word
 
-SITE = "resid_post.3"
+SITE = "resid_post.2"
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +146,12 @@ def test_precision_recall_and_counts_by_hand():
 
 def test_units_are_those_of_the_model(lm, small):
     gold = gold_tokens(lm, 6)
-    neurons, features = unit_activations(lm, gold, ["neurons.3", small])
+    neurons, features = unit_activations(lm, gold, ["neurons.2", small])
     number = int(gold.document[-1])
-    with record(lm, ["neurons.3", SITE]) as seen:
+    with record(lm, ["neurons.2", SITE]) as seen:
         lm.logits(gold.texts[number])
     mine = gold.document == number
-    torch.testing.assert_close(neurons[mine], seen["neurons.3"][0, 1:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(neurons[mine], seen["neurons.2"][0, 1:], atol=1e-4, rtol=1e-4)
     expected = small.encode(seen[SITE][0, 1:])
     torch.testing.assert_close(features[mine], expected, atol=1e-3, rtol=1e-3)
 
@@ -309,10 +309,10 @@ def test_a_card_says_what_the_autoencoder_computes(lm, sae, index, texts):
 
 def test_search_finds_the_feature_of_a_word(index):
     token = np.array(index.tokens)
-    feature, f1 = index.search("?", top=1)[0]
+    feature, f1 = index.search(".", top=1)[0]
     on = np.zeros(len(token), bool)
     on[index.active(feature)[0]] = True
-    assert f1 == pytest.approx(2 * (on & (token == "?")).sum() / (on.sum() + (token == "?").sum()))
+    assert f1 == pytest.approx(2 * (on & (token == ".")).sum() / (on.sum() + (token == ".").sum()))
     assert f1 > 0.5
     with pytest.raises(ValueError, match="does not occur"):
         index.search("zebrafish")
@@ -412,3 +412,32 @@ def test_course_sae_keeps_what_the_model_needs(lm, sae):
     assert scores.recovered("zero")[1] >= 0.95 and scores.recovered("mean")[1] >= 0.95
     assert scores.l0 <= 16 and scores.dead < 0.2  # the card has the share over more texts
     torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(sae.features), atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def topical(lm, sae):
+    gold = gold_tokens(lm, 300, "sae topics")
+    return gold, *unit_activations(lm, gold, [sae, "neurons.2"])
+
+
+def test_every_topic_has_a_feature_of_its_words_and_no_neuron_has(topical):
+    gold, features, neurons = topical
+    names = [name for name in gold.concepts if name.startswith("word: ")]
+    of_words = best_units(features, gold, names)
+    assert min(best.f1 for best in of_words) >= 0.8
+    assert len({best.unit for best in of_words}) == 12
+    assert max(best.f1 for best in best_units(neurons, gold, names)) < 0.6
+
+
+def test_the_feature_of_transit_documents_sends_us_across_the_bridge(lm, sae, topical):
+    gold, features, _ = topical
+    best = best_units(features, gold, ["topic: transit"])[0]
+    maxima = features.amax(0)
+    prompts = directions_prompts(8, seed="the lecture")
+    found = dose_response(lm, sae, best.unit, maxima, prompts, multiples=(0, 1), controls=6)
+    ablated, clamped = found.doses()
+    assert ablated.value[0] < found.before.mean() < 0.35
+    assert clamped.value[1] > 0.9 > clamped.control[0] + 0.3
+    with replace(lm, {sae.site: clamp(sae, best.unit, found.maximum)}):
+        said = lm.generate(prompts[0], 4)
+    assert said.endswith("1. Walk across the bridge.")

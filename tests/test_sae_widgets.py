@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from course_lib.activations import replace
-from course_lib.sae import clamp, generated_documents, index_features, load_sae
+from course_lib.sae import clamp, feature_card, generated_documents, index_features, load_sae
 from course_lib.widgets import feature_browser, steering_explorer
 from course_lib.widgets.sae import feature_figure, steering_figure
 
@@ -34,10 +34,13 @@ def test_a_word_opens_its_best_feature(index):
 
 
 def test_the_card_has_its_numbers_as_tables(index):
-    feature = index.search("Verdict", 1)[0][0]
+    feature = index.search(".", 1)[0][0]
+    card = feature_card(index, feature, examples=4)
     words, examples = feature_figure(index, feature).tables
     assert len(words.rows) == 8 and len(examples.rows) >= 4
-    assert any("Verdict (" in text for _, text in examples.rows)
+    for example in card.top:
+        shown = f"{example.tokens[example.place]} ("
+        assert any(shown in text for _, text in examples.rows)
 
 
 def test_steering_shows_the_clamped_model(lm, sae, index):

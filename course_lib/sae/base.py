@@ -46,7 +46,7 @@ class SparseAutoencoder(nn.Module):
     W_enc [d, F], b_enc [F], W_dec [F, d], b_dec [d]
         The encoder starts as the transpose of the decoder.
     site : str
-        Where in the model the states were taken, such as "resid_post.3"; "" before training.
+        Where in the model the states were taken, such as "resid_post.2"; "" before training.
 
     Raises
     ------

@@ -115,7 +115,7 @@ def gold_tokens(lm: Any, n: int = 600, seed: int | str = "gold") -> GoldTokens:
         - "word: music": the word belongs to the topic. Judged at nouns, verbs and adjectives.
         - "type: credit": the sentence is of this text type (`TEXT_TYPES`). Judged from the fourth
           token of a sentence on.
-        - "country", "year or age", "praise", ... (`WORD_KINDS`), and "noun", "plural noun",
+        - "country", "two digits", "praise", ... (`WORD_KINDS`), and "noun", "plural noun",
           "verb", "name", "punctuation": judged at every token.
 
     Raises
@@ -206,7 +206,7 @@ def unit_activations(
     Parameters
     ----------
     units : str or SparseAutoencoder, or a sequence of them
-        A site, such as "neurons.3", whose numbers are the units; or an autoencoder, whose features
+        A site, such as "neurons.2", whose numbers are the units; or an autoencoder, whose features
         are.
 
     Returns

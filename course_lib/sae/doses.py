@@ -135,8 +135,9 @@ class DoseResponse:
         ]
         for dose in self.doses():
             (mean, low, high), (other, least, most) = dose.value, dose.control
+            multiple = f"{dose.multiple:.{1 if round(dose.multiple, 1) == dose.multiple else 2}f}"
             lines.append(
-                f"  {dose.multiple:4.1f} x max  {mean:.3f} [{low:.3f}, {high:.3f}]   control "
+                f"  {multiple:>4} x max  {mean:.3f} [{low:.3f}, {high:.3f}]   control "
                 f"{other:.3f} [{least:.3f}, {most:.3f}]"
             )
         return "\n".join(lines)
@@ -151,7 +152,7 @@ def dose_response(
     prompts: Sequence[str],
     words: Sequence[str] = CROSSING_WORDS,
     *,
-    multiples: Sequence[float] = (0, 1, 2, 5, 10),
+    multiples: Sequence[float] = (0, 0.5, 1, 2, 5),
     controls: int = 10,
     seed: int = 0,
 ) -> DoseResponse:
@@ -169,7 +170,8 @@ def dose_response(
     words : sequence of str
         Words of one token; their probabilities are summed.
     multiples : sequence of float
-        Doses; 0 ablates the feature.
+        Doses; 0 ablates the feature. Which are enough depends on the autoencoder: one time the
+        maximum for the transit feature of course-sae, five times in the lecture's example.
     controls : int
         Other features, drawn among those that are ever on. The state is moved along their
         directions by exactly what the clamped feature is moved at each token.

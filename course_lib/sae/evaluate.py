@@ -126,7 +126,7 @@ def score_sae(
     """
     site = site or sae.site
     if not site:
-        raise ValueError("This autoencoder has no site of its own: pass site='resid_post.3' or so.")
+        raise ValueError("This autoencoder has no site of its own: pass site='resid_post.2' or so.")
     encoded = [lm.encode(text) for text in as_list(texts)]
     if not encoded:
         raise ValueError("No texts were given: the list is empty.")

@@ -74,7 +74,7 @@ def collect_activations(lm: Any, site: str, n: int, texts: Iterable[str] | None 
     ----------
     lm : causal LanguageModel
     site : str
-        With one vector a token: resid_post.3, mlp_out.3, neurons.3, ...
+        With one vector a token: resid_post.2, mlp_out.2, neurons.2, ...
     n : int
         Fewer are returned if the texts end before.
     texts : iterable of str, optional
@@ -92,7 +92,7 @@ def collect_activations(lm: Any, site: str, n: int, texts: Iterable[str] | None 
     Examples
     --------
     >>> from course_lib import load_model
-    >>> collect_activations(load_model(), "resid_post.3", 100).shape
+    >>> collect_activations(load_model(), "resid_post.2", 100).shape
     torch.Size([100, 256])
     """
     if n < 1:
@@ -139,7 +139,7 @@ def activation_batches(
     Examples
     --------
     >>> from course_lib import load_model
-    >>> next(activation_batches(load_model(), "resid_post.3", 64, buffer=256)).shape
+    >>> next(activation_batches(load_model(), "resid_post.2", 64, buffer=256)).shape
     torch.Size([64, 256])
     """
     if buffer < 2 * batch:

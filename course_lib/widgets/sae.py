@@ -128,7 +128,7 @@ def steering_figure(
 
 def steering_explorer(
     lm: Any, sae: SparseAutoencoder, index: FeatureIndex, text: str, feature: int,
-    multiple: float = 5.0,
+    multiple: float = 1.0,
 ) -> Explorer:  # fmt: skip
     """Clamp a feature and read what the model says then.
 
@@ -143,7 +143,7 @@ def steering_explorer(
         value=feature, min=0, max=index.features - 1, description="Feature", style=_LABEL
     )
     dose = ipywidgets.BoundedFloatText(
-        value=multiple, min=0, max=20, step=1, description="Times maximum", style=_LABEL
+        value=multiple, min=0, max=20, step=0.5, description="Times maximum", style=_LABEL
     )
 
     @cache
