@@ -69,7 +69,11 @@ def word_vectors(counts: np.ndarray, seed: int = 0) -> torch.Tensor:
 
 @torch.no_grad()
 def start_from_counts(embeddings: nn.Embedding, n: int = 30_000, seed: int = 0) -> None:
-    """Add the vectors of the counts, turned at random, to the embeddings in place."""
+    """Add the vectors of the counts, turned at random, to the embeddings in place.
+
+    They lie in the span of the first normal vectors that torch draws with this seed: a random
+    direction of the same width that is to be a control has to come from another seed.
+    """
     vectors = word_vectors(together(n), seed)
     directions = torch.empty(vectors.shape[1], embeddings.embedding_dim)
     nn.init.orthogonal_(directions, generator=torch.Generator().manual_seed(seed))
