@@ -7,12 +7,15 @@ import json
 import pytest
 import torch
 
+from course_lib.training import counts
+from course_lib.training.counts import together, word_vectors
 from course_lib.training.data import (
     BOS,
     EOS,
     MASK,
     NOTHING,
     ROW,
+    Encoder,
     chunk_batches,
     corpus,
     hidden,
@@ -23,6 +26,7 @@ from course_lib.training.data import (
 )
 from course_lib.training.models import new_model
 from course_lib.training.train import Recipe, mean_loss, rate, train, validation_loss
+from course_lib.world.lexicon import LEXICON, TOPICS
 
 TINY = {
     "course-lm": {"n_layer": 1, "n_head": 2, "n_embd": 32},
@@ -178,3 +182,29 @@ def test_the_loss_ignores_padding():
     other, k = mean_loss(model, padded([long]))
     assert (n, k, m) == (len(short) - 1, len(long) - 1, len(short) + len(long) - 2)
     torch.testing.assert_close(both * m, alone * n + other * k)
+
+
+def test_words_of_a_topic_begin_alike():
+    """Among the vectors of the counts the nearest topical noun has the same topic."""
+    nouns = [noun for noun in LEXICON.nouns if noun.topic in TOPICS]
+    ids = Encoder().ids
+    vectors = word_vectors(together(8000))[[ids[noun.singular.form] for noun in nouns]]
+    vectors /= vectors.norm(dim=1, keepdim=True)
+    nearest = (vectors @ vectors.T).fill_diagonal_(-1.0).argmax(1)
+    same = [a.topic == nouns[b].topic for a, b in zip(nouns, nearest.tolist(), strict=True)]
+    assert sum(same) / len(same) > 0.9  # 1 in 12 by chance
+
+
+def test_counts_add_few_directions_and_the_same_ones_each_time(monkeypatch):
+    monkeypatch.setattr(counts, "together", lambda n: together(400))
+    starts = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        embeddings = torch.nn.Embedding(len(Encoder().ids), 64)
+        before = embeddings.weight.detach().clone()
+        counts.start_from_counts(embeddings)
+        starts.append(embeddings.weight.detach() - before)
+    assert torch.linalg.matrix_rank(starts[0], atol=1e-3) == counts.DIMENSIONS
+    torch.testing.assert_close(*starts)
+    longer = starts[0].norm(dim=1).mean() / before.norm(dim=1).mean()
+    assert longer == pytest.approx(counts.STRENGTH, rel=0.05)

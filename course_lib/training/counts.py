@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from sklearn.utils.extmath import randomized_svd
 from torch import nn
 
@@ -36,15 +35,14 @@ def together(n: int) -> np.ndarray:
     """
     encode = Encoder()
     rows = [
-        sorted({encode.ids[word] for word in document.words})
+        list({encode.ids[word] for word in document.words})
         for document in documents(CORPUS_SEED, n)
         if len(document.sentences) >= SENTENCES
     ]
-    ends = np.cumsum([0, *map(len, rows)])
-    columns = np.concatenate([np.array(row) for row in rows])
-    shape = (len(rows), len(encode.ids))
-    holds = csr_array((np.ones(len(columns)), columns, ends), shape=shape)  # [documents, V]
-    counts = (holds.T @ holds).toarray()
+    holds = np.zeros((len(rows), len(encode.ids)), np.float32)  # [documents, V]
+    for row, ids in zip(holds, rows, strict=True):
+        row[ids] = 1.0
+    counts = (holds.T @ holds).astype(np.float64)
     np.fill_diagonal(counts, 0.0)
     return counts
 
