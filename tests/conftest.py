@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MINUTES = 13  # for unit tests and examples; the notebooks have the rest of the 20 minutes
+MINUTES = 12  # for unit tests and examples; the notebooks have the rest of the 20 minutes
 collect_ignore = ["peers"]  # `make test-peers` runs them in an environment of their own
 
 # The environment is set before anything imports transformers, and children inherit it.

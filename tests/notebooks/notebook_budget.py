@@ -14,7 +14,7 @@ from run_notebooks import peak_memory
 
 SECONDS = 90.0  # one notebook, on two cores
 MEMORY = 1.5e9  # bytes, peak of the kernel
-SESSION_MINUTES = 7  # all notebooks; the unit tests have the rest of the 20 minutes
+SESSION_MINUTES = 8  # all notebooks; the unit tests have the rest of the 20 minutes
 SCALE = float(os.environ.get("COURSE_BUDGET_SCALE", "1"))
 
 
