@@ -72,7 +72,7 @@ def timed(train, states: torch.Tensor, steps: int) -> tuple[float, float]:
     return time.perf_counter() - start, unexplained(sae, states[:2000])
 
 
-def main(quick: bool = False, repetitions: int = 5) -> None:
+def main(quick: bool = False, repetitions: int = 7) -> None:
     lm = load_model("course-lm")
     steps = 60 if quick else 200
     start = time.perf_counter()

@@ -67,6 +67,17 @@ def test_strengths_are_never_negative_and_decoding_is_linear(kind):
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_the_history_ends_with_what_the_autoencoder_does(kind):
+    sae, (x, _) = made(kind), world(256)
+    done = train_sae(sae, [x] * 40, steps=40, rate=1e-2, patience=0, bar=False)
+    with torch.no_grad():
+        on = float((sae.encode(x) > 0).float().sum(-1).mean())
+        left = float((x - sae(x)).square().sum() / (x - x.mean(0)).square().sum())
+    assert done.l0[-1] == pytest.approx(on, abs=0.1)
+    assert done.reconstruction[-1] == pytest.approx(left, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_the_directions_have_length_1_after_every_step(kind):
     sae, (x, _) = made(kind), world(256)
     trainer = Trainer(sae, x, steps=30, rate=1e-2, patience=10)

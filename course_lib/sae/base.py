@@ -117,8 +117,8 @@ class SparseAutoencoder(nn.Module):
     def along_sphere(self) -> None:
         """Take from the decoder's gradient what would only change lengths; before each step."""
         if self.W_dec.grad is not None:
-            along = (self.W_dec.grad * self.W_dec).sum(1, keepdim=True)
-            self.W_dec.grad -= along * self.W_dec
+            along = torch.linalg.vecdot(self.W_dec.grad, self.W_dec)[:, None]
+            self.W_dec.grad.addcmul_(along, self.W_dec, value=-1.0)
 
     @torch.no_grad()
     def rescale(self, scale: float) -> None:

@@ -72,9 +72,10 @@ class TopKSAE(SparseAutoencoder):
         total = reconstruction
         dead = self.dead.nonzero()[:, 0]
         if len(dead):
-            x_dead = self.strongest(u[:, dead], min(2 * self.k, len(dead))) @ self.W_dec[dead]
+            revived = self.strongest(u.index_select(1, dead), min(2 * self.k, len(dead)))
+            x_dead = revived @ self.W_dec.index_select(0, dead)
             total = reconstruction + squared_error((x - x_hat).detach(), x_dead) / 32
-        return Loss(total, reconstruction, (f.detach() > 0).sum(-1).float().mean())
+        return Loss(total, reconstruction, torch.count_nonzero(f) / len(f))  # none is negative
 
     @staticmethod
     def strongest(u: Tensor, k: int) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.sae.base import Loss, SparseAutoencoder
 
 WARMUP, DECAY, LOGGED = 50, 0.3, 20
 
@@ -180,7 +180,7 @@ class Trainer:
         self.seen += len(x)
         self.look_after(x)
         if self.done % LOGGED == 0 or self.done in (1, self.steps):
-            self.log(x, loss.total.item(), loss.reconstruction.item())
+            self.log(x, loss)
 
     @torch.no_grad()
     def look_after(self, x: Tensor, every: int = 10) -> None:
@@ -212,9 +212,10 @@ class Trainer:
                     memory[name][features] = 0
 
     @torch.no_grad()
-    def log(self, x: Tensor, total: float, reconstruction: float) -> None:
+    def log(self, x: Tensor, loss: Loss) -> None:
         variance = float((x - x.mean(0)).square().sum(1).mean()) or 1.0
         l0 = float((self.sae.encode(x) > 0).sum(-1).float().mean())
+        total, reconstruction = loss.total.item(), loss.reconstruction.item()
         self.rows.append((self.done, total, reconstruction / variance, l0, self.restarted))
         self.restarted = 0
 
