@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from course_lib.sae.base import Loss, SparseAutoencoder
 
-WARMUP, DECAY, LOGGED = 50, 0.3, 20
+WARMUP, DECAY, LOGGED, WATCHED = 50, 0.3, 20, 10
 
 
 @dataclass(frozen=True)
@@ -178,17 +178,20 @@ class Trainer:
         self.sae.unit_decoder()
         self.done += 1
         self.seen += len(x)
-        self.look_after(x)
-        if self.done % LOGGED == 0 or self.done in (1, self.steps):
-            self.log(x, loss)
+        watched = bool(self.patience) and self.done % WATCHED == 0
+        logged = self.done % LOGGED == 0 or self.done in (1, self.steps)
+        if watched or logged:
+            with torch.no_grad():
+                f = self.sae.encode(x)
+        if watched:
+            self.look_after(x, f)
+        if logged:
+            self.log(x, f, loss)
 
     @torch.no_grad()
-    def look_after(self, x: Tensor, every: int = 10) -> None:
+    def look_after(self, x: Tensor, f: Tensor) -> None:
         """Count for how long features have been off, on every 10th batch; restart dead ones."""
-        if not self.patience or self.done % every:
-            return
-        f = self.sae.encode(x)
-        self.idle += every
+        self.idle += WATCHED
         self.idle[(f > 0).any(0)] = 0
         self.sae.dead = self.idle >= self.patience
         dead = self.sae.dead.nonzero()[:, 0]
@@ -212,9 +215,9 @@ class Trainer:
                     memory[name][features] = 0
 
     @torch.no_grad()
-    def log(self, x: Tensor, loss: Loss) -> None:
+    def log(self, x: Tensor, f: Tensor, loss: Loss) -> None:
         variance = float((x - x.mean(0)).square().sum(1).mean()) or 1.0
-        l0 = float((self.sae.encode(x) > 0).sum(-1).float().mean())
+        l0 = float((f > 0).sum(-1).float().mean())
         total, reconstruction = loss.total.item(), loss.reconstruction.item()
         self.rows.append((self.done, total, reconstruction / variance, l0, self.restarted))
         self.restarted = 0
