@@ -201,7 +201,7 @@ def test_the_subjects_number_is_used_and_five_decodable_properties_are_not(scene
         labels = scene.labels(name)
         probe = probe_on(scene.states[5, fit].double() / 10, labels[fit])
         found = probe.score(scene.states[5, test].double() / 10, labels[test])
-        assert found > share_of_the_largest(labels) + 0.15  # its interval is about 0.1
+        assert found > share_of_the_largest(labels) + 0.2  # its interval is about 0.1
 
 
 def test_before_the_number_has_arrived_its_removal_changes_nothing(scene):

@@ -42,11 +42,8 @@ from course_lib.world.documents import document
 from course_lib.world.lexicon import TOPICS
 from course_lib.world.prompts import credit as credit_prompts
 
-TEST, GOLD, RARE = (
-    "sae-test",
-    "sae-gold",
-    "sae-eval",
-)  # documents no model was trained on
+# Seeds of documents no model was trained on.
+TEST, GOLD, RARE = "sae-test", "sae-gold", "sae-eval"
 SEEDS = (1, 2, 3)  # we bundle the run whose feature for transit is needed most
 CONTROLS = 20  # other features for every dose
 
