@@ -1,19 +1,19 @@
 """What a check is made of and what it reports.
 
-An :class:`Exercise` has an id, a function name and a tuple of :class:`Part`. Each part is one
-function ``run(student, rng)``: it calls the student's function with plain data, compares the
-answer and raises :class:`Wrong` with a message that names the likely mistake. Held-out parts,
-which only the grader has, are of the same shape.
+An :class:`Exercise` has an id, a function name and a tuple of :class:`Part`. A part holds cases
+(``engine.py``): inputs with the right result, and what each known mistake gives there. Visible
+parts have them as stored numbers, the grader computes them anew for every student.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    from course_lib.checks.engine import Case
 
 HELD_OUT_NOTE = "Held-out checks run at grading."
 
@@ -28,11 +28,21 @@ class NotAttempted(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """One check of an exercise: a name, the points it is worth, and the function that runs it."""
+    """One check of an exercise.
+
+    Attributes
+    ----------
+    name, points : what it is about, and what it is worth
+    rule : what has to hold, in a sentence: said where no known mistake explains a wrong answer
+    hint : said beside a wrong shape
+    cases : the inputs with what is expected of them
+    """
 
     name: str
     points: int
-    run: Callable[[Any, np.random.Generator], None]
+    rule: str
+    cases: Sequence[Case]
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""The stored cases: ``cases/NN.json`` as exercises, and back.
+
+``make exercises`` writes these files from ``solutions/NN_NAME/answers/``. They hold seeds, the right
+numbers, and the marks of known mistakes under their messages; no code.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from course_lib.checks.drawing import Draw
+from course_lib.checks.engine import Case, Outcome
+from course_lib.checks.reading import Mark, Plain
+from course_lib.checks.results import Exercise, Part
+
+FOLDER = Path(__file__).parent / "cases"
+DIGITS = 12  # significant digits of what is stored
+
+
+@cache
+def stored_exercises(unit: str) -> dict[str, Exercise]:
+    """The exercises of a unit by id, with their visible parts.
+
+    Raises
+    ------
+    FileNotFoundError : no cases are stored for this unit
+    """
+    data = json.loads((FOLDER / f"{unit}.json").read_text("utf-8"))
+    return {entry["id"]: exercise_of(unit, entry) for entry in data}
+
+
+def exercise_of(unit: str, data: dict[str, Any]) -> Exercise:
+    """An exercise from its entry in the file."""
+    messages = data["messages"]
+
+    def case(entry: dict[str, Any]) -> Case:
+        right = Outcome(_decoded(entry.get("right")), tuple(entry.get("raises", ())))
+        marks = [None if m is None else Mark(m[0], tuple(map(tuple, m[1]))) for m in entry["marks"]]
+        given = dict(zip(messages, marks, strict=True))
+        return Case(unit, Draw(**entry["draw"]), entry["seed"], right, given)
+
+    parts = tuple(
+        Part(p["name"], p["points"], p["rule"], tuple(map(case, p["cases"])), p["hint"])
+        for p in data["parts"]
+    )
+    return Exercise(data["id"], data["title"], data["function"], data["points"], parts)
+
+
+def as_data(exercise: Exercise) -> dict[str, Any]:
+    """The entry of an exercise in the file; :func:`exercise_of` is the inverse."""
+    messages = list(exercise.parts[0].cases[0].marks)
+
+    def case(case: Case) -> dict[str, Any]:
+        stored = (case.marks[message] for message in messages)
+        marks = [None if m is None else [m.kind, _rounded(m.sums)] for m in stored]
+        right = (
+            {"raises": list(case.right.raised)}
+            if case.right.raised
+            else {"right": _encoded(case.right.value)}
+        )
+        return {"draw": case.draw.as_dict(), "seed": case.seed, **right, "marks": marks}
+
+    parts = [
+        {
+            "name": part.name,
+            "points": part.points,
+            "rule": part.rule,
+            "hint": part.hint,
+            "cases": [case(c) for c in part.cases],
+        }
+        for part in exercise.parts
+    ]
+    about = {name: getattr(exercise, name) for name in ("id", "title", "function", "points")}
+    return about | {"messages": messages, "parts": parts}
+
+
+def _encoded(value: Plain) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "values": _rounded(value.ravel().tolist())}
+    if isinstance(value, tuple):
+        return {"tuple": [_encoded(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": {key: _encoded(item) for key, item in value.items()}}
+    if isinstance(value, list):
+        return [_encoded(item) for item in value]
+    return _rounded(value)
+
+
+def _decoded(data: Any) -> Plain:
+    if isinstance(data, list):
+        return [_decoded(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if "shape" in data:
+        return np.array(data["values"], dtype=np.float64).reshape(data["shape"])
+    if "tuple" in data:
+        return tuple(_decoded(item) for item in data["tuple"])
+    return {key: _decoded(item) for key, item in data["dict"].items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value

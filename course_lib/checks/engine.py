@@ -1,0 +1,218 @@
+"""Running checks: call, compare, and name the mistake that explains a wrong answer.
+
+A case is one input with the right result and the marks of what each known mistake gives there. A
+mistake is named only if it explains the answers to *all* cases of a part; otherwise the student
+gets the rule and the first number that differs, never a cause that may be wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from course_lib.checks.calling import STUB, Stopped, Student
+from course_lib.checks.drawing import Draw
+from course_lib.checks.reading import NAMING, Mark, Plain, difference, mark, read, same_mark
+from course_lib.checks.results import (
+    CheckResult,
+    Exercise,
+    NotAttempted,
+    Part,
+    PartResult,
+    Wrong,
+)
+
+ONLY_REFUSES = (
+    "Refusing bad input counts when good input is answered: a function that raises an error for "
+    "everything would do as much."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call: a value in plain form, or the names of what it raised, or neither.
+
+    ``message`` is what a student is told about a call that gave nothing to compare.
+    """
+
+    value: Plain = None
+    raised: tuple[str, ...] = ()
+    message: str = ""
+
+    @property
+    def mark(self) -> Mark:
+        if self.message or self.raised:
+            return Mark(f"raised {self.raised[0]}" if self.raised else self.message)
+        return mark(self.value)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input of a part.
+
+    Attributes
+    ----------
+    unit, draw, seed : from which the input is built anew for every call
+    right : the right result, or the kind of error to be raised
+    marks : by message, the mark of each mistake's result, or None where it equals the right one
+    """
+
+    unit: str
+    draw: Draw
+    seed: list[int]
+    right: Outcome
+    marks: Mapping[str, Mark | None] = field(default_factory=dict)
+
+    def outcome(self, function: Callable[..., Any]) -> Outcome:
+        """What a guarded function gives here. Raises :class:`NotAttempted` for a stub."""
+        try:
+            answer = self.draw.run(self.unit, self.seed, function)
+            return Outcome(read(answer, self.right.value))
+        except Stopped as stopped:
+            return Outcome(raised=stopped.kinds, message=str(stopped))
+        except Wrong as wrong:
+            return Outcome(message=str(wrong))
+
+    def problem(self, got: Outcome) -> str:
+        """What is wrong with a result, in words that need no known mistake; "" if it is right."""
+        if self.draw.refused:
+            if self.right.raised[0] in got.raised:
+                return ""
+            did = f"raised {got.raised[0]} instead" if got.raised else "accepted it"
+            return f"{self.draw.note} Your function {did}."
+        return got.message or difference(
+            got.value, self.right.value, self.draw.tolerance, self.draw.scale
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """A part after its cases were run: the results, and the place and text of the first problem."""
+
+    part: Part
+    outcomes: tuple[Outcome, ...]
+    problems: tuple[str, ...]
+    answered: bool
+
+    @property
+    def first(self) -> int | None:
+        return next((i for i, problem in enumerate(self.problems) if problem), None)
+
+    def plain_message(self) -> str:
+        """The rule, what is special about the input, and what differs there."""
+        case, problem = self.part.cases[self.first], self.problems[self.first]
+        if case.draw.refused or self.outcomes[self.first].message:
+            return problem
+        hint = self.part.hint if "must have shape" in problem else ""
+        said = [self.part.rule, case.draw.note, f"In your answer {problem}", hint]
+        return " ".join(text for text in said if text)
+
+
+def look_at(part: Part, student: Student) -> Look:
+    """Run every case of a part. Raises :class:`NotAttempted` for a stub."""
+    before = student.answers
+    outcomes = tuple(case.outcome(student) for case in part.cases)
+    pairs = zip(part.cases, outcomes, strict=True)
+    problems = tuple(case.problem(outcome) for case, outcome in pairs)
+    student.stopped |= any(
+        o.raised and not c.draw.refused for c, o in zip(part.cases, outcomes, strict=True)
+    )
+    return Look(part, outcomes, problems, student.answers > before)
+
+
+def explanations(look: Look) -> list[str]:
+    """The messages of the mistakes that explain a part, those that fit to the last digit first.
+
+    Cases that have to be answered and cases that have to be refused are explained apart: whoever
+    forgets a refusal may still turn a sign round.
+    """
+    if look.first is None:
+        return []
+    refused = look.part.cases[look.first].draw.refused
+    trio = [
+        (case, outcome.mark, bool(problem))
+        for case, outcome, problem in zip(
+            look.part.cases, look.outcomes, look.problems, strict=True
+        )
+        if case.draw.refused == refused
+    ]
+    known = trio[0][0].marks
+    exact = [m for m in known if _explains(m, trio, exact=True)]
+    return exact + [m for m in known if m not in exact and _explains(m, trio, exact=False)]
+
+
+def _explains(message: str, trio: list[tuple[Case, Mark, bool]], exact: bool) -> bool:
+    bites = False
+    for case, mine, wrong in trio:
+        theirs, right = case.marks[message], case.right.mark
+        near = case.draw.tolerance if exact else NAMING
+        if exact and wrong != (theirs is not None):
+            return False
+        if not same_mark(mine, theirs or right, near):
+            return False
+        bites |= wrong and theirs is not None and (exact or not same_mark(mine, right))
+    return bites
+
+
+def told(looks: Sequence[Look]) -> list[PartResult]:
+    """The results of some parts, each with the message that explains it.
+
+    Of several mistakes that explain a part, the one that explains most parts is named.
+    """
+    found = [explanations(look) for look in looks]
+    votes = Counter(message for messages in found for message in messages)
+    results = []
+    for look, messages in zip(looks, found, strict=True):
+        part = look.part
+        if look.first is None:
+            results.append(PartResult(part.name, part.points, part.points, "", look.answered))
+        else:
+            best = max(messages, key=votes.__getitem__, default=None)
+            results.append(PartResult(part.name, 0, part.points, best or look.plain_message()))
+    return results
+
+
+def without_mere_refusals(results: Sequence[PartResult]) -> list[PartResult]:
+    """Take the points back where no part holds in which the function returned something."""
+    if any(result.earned and result.answered for result in results):
+        return list(results)
+    return [replace(r, earned=0, message=r.message or ONLY_REFUSES) for r in results]
+
+
+def run_checks(
+    exercise: Exercise,
+    student: Callable[..., Any] | Student,
+    parts: Sequence[Part] | None = None,
+) -> CheckResult:
+    """Run the parts of one exercise on a student's function. Never raises for its mistakes.
+
+    Parameters
+    ----------
+    exercise : the exercise; its visible parts are run unless ``parts`` is given
+    student : the function under test, or a :class:`Student` that calls it elsewhere
+    parts : held-out parts of the same shape, to run instead of the visible ones
+    """
+    held_out = exercise.held_out_points if parts is None else 0
+    parts = exercise.parts if parts is None else parts
+    if not callable(student):
+        message = f"check needs the function itself, without a call: {exercise.function}"
+        results = tuple(PartResult(p.name, 0, p.points, message) for p in parts)
+        return CheckResult(exercise.id, exercise.title, "error", results, held_out)
+    guarded = student if isinstance(student, Student) else Student(student)
+    try:
+        results = without_mere_refusals(told([look_at(part, guarded) for part in parts]))
+    except NotAttempted:
+        return not_attempted(exercise, parts, held_out)
+    wrong = any(result.earned < result.points for result in results)
+    status = "error" if guarded.stopped else "wrong" if wrong else "ok"
+    return CheckResult(exercise.id, exercise.title, status, tuple(results), held_out)
+
+
+def not_attempted(
+    exercise: Exercise, parts: Sequence[Part], held_out: int, message: str = STUB
+) -> CheckResult:
+    """The result for a function that still is the stub, or that is missing."""
+    results = tuple(PartResult(part.name, 0, part.points, message) for part in parts)
+    return CheckResult(exercise.id, exercise.title, "not attempted", results, held_out)
