@@ -1,7 +1,7 @@
 """The stored cases: ``cases/NN.json`` as exercises, and back.
 
-``make exercises`` writes these files from ``solutions/NN_NAME/answers/``. They hold seeds, the right
-numbers, and the marks of known mistakes under their messages; no code.
+``make exercises`` writes these files from ``solutions/NN_NAME/answers/``. They hold seeds, the
+right numbers, and the marks of known mistakes under their messages; no code.
 """
 
 from __future__ import annotations
