@@ -41,11 +41,10 @@ def exercise_of(unit: str, data: dict[str, Any]) -> Exercise:
     def case(entry: dict[str, Any]) -> Case:
         right = Outcome(_decoded(entry.get("right")), tuple(entry.get("raises", ())))
         marks = [None if m is None else Mark(m[0], tuple(map(tuple, m[1]))) for m in entry["marks"]]
-        given = dict(zip(messages, marks, strict=True))
-        return Case(unit, Draw(**entry["draw"]), entry["seed"], right, given)
+        return Case(unit, Draw(**entry["draw"]), entry["seed"], right, marks)
 
     parts = tuple(
-        Part(p["name"], p["points"], p["rule"], tuple(map(case, p["cases"])), p["hint"])
+        Part(p["name"], p["points"], p["rule"], tuple(map(case, p["cases"])), messages, p["hint"])
         for p in data["parts"]
     )
     return Exercise(data["id"], data["title"], data["function"], data["points"], parts)
@@ -53,11 +52,9 @@ def exercise_of(unit: str, data: dict[str, Any]) -> Exercise:
 
 def as_data(exercise: Exercise) -> dict[str, Any]:
     """The entry of an exercise in the file; :func:`exercise_of` is the inverse."""
-    messages = list(exercise.parts[0].cases[0].marks)
 
     def case(case: Case) -> dict[str, Any]:
-        stored = (case.marks[message] for message in messages)
-        marks = [None if m is None else [m.kind, _rounded(m.sums)] for m in stored]
+        marks = [None if m is None else [m.kind, _rounded(m.sums)] for m in case.marks]
         right = (
             {"raises": list(case.right.raised)}
             if case.right.raised
@@ -76,7 +73,7 @@ def as_data(exercise: Exercise) -> dict[str, Any]:
         for part in exercise.parts
     ]
     about = {name: getattr(exercise, name) for name in ("id", "title", "function", "points")}
-    return about | {"messages": messages, "parts": parts}
+    return about | {"messages": list(exercise.parts[0].messages), "parts": parts}
 
 
 def _encoded(value: Plain) -> Any:

@@ -8,8 +8,8 @@ gets the rule and the first number that differs, never a cause that may be wrong
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from course_lib.checks.calling import STUB, Stopped, Student
@@ -56,14 +56,14 @@ class Case:
     ----------
     unit, draw, seed : from which the input is built anew for every call
     right : the right result, or the kind of error to be raised
-    marks : by message, the mark of each mistake's result, or None where it equals the right one
+    marks : the mark of each known mistake's result, or None where it equals the right one
     """
 
     unit: str
     draw: Draw
     seed: list[int]
     right: Outcome
-    marks: Mapping[str, Mark | None] = field(default_factory=dict)
+    marks: Sequence[Mark | None] = ()
 
     def outcome(self, function: Callable[..., Any]) -> Outcome:
         """What a guarded function gives here. Raises :class:`NotAttempted` for a stub."""
@@ -138,15 +138,19 @@ def explanations(look: Look) -> list[str]:
         )
         if case.draw.refused == refused
     ]
-    known = trio[0][0].marks
-    exact = [m for m in known if _explains(m, trio, exact=True)]
-    return exact + [m for m in known if m not in exact and _explains(m, trio, exact=False)]
+    found = [
+        message
+        for exact in (True, False)
+        for number, message in enumerate(look.part.messages)
+        if _explains(number, trio, exact)
+    ]
+    return list(dict.fromkeys(found))
 
 
-def _explains(message: str, trio: list[tuple[Case, Mark, bool]], exact: bool) -> bool:
+def _explains(number: int, trio: list[tuple[Case, Mark, bool]], exact: bool) -> bool:
     bites = False
     for case, mine, wrong in trio:
-        theirs, right = case.marks[message], case.right.mark
+        theirs, right = case.marks[number], case.right.mark
         near = case.draw.tolerance if exact else NAMING
         if exact and wrong != (theirs is not None):
             return False

@@ -36,12 +36,14 @@ class Part:
     rule : what has to hold, in a sentence: said where no known mistake explains a wrong answer
     hint : said beside a wrong shape
     cases : the inputs with what is expected of them
+    messages : what names each known mistake, in the order of the marks of a case
     """
 
     name: str
     points: int
     rule: str
     cases: Sequence[Case]
+    messages: Sequence[str] = ()
     hint: str = ""
 
 

@@ -8,7 +8,7 @@ never receive these files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -53,21 +53,18 @@ class Planned:
     held_out: bool
 
 
-class LiveMarks(Mapping[str, Mark | None]):
+class LiveMarks(Sequence[Mark | None]):
     """The marks of the mistakes on one input, computed when a wrong answer asks for them."""
 
     def __init__(self, case: Case, mistakes: Sequence[Mistake]) -> None:
-        self.case, self.mistakes = case, {mistake.message: mistake for mistake in mistakes}
-        self.known: dict[str, Mark | None] = {}
+        self.case, self.mistakes = case, mistakes
+        self.known: dict[int, Mark | None] = {}
 
-    def __getitem__(self, message: str) -> Mark | None:
-        if message not in self.known:
-            got = self.case.outcome(Student(self.mistakes[message].function))
-            self.known[message] = got.mark if self.case.problem(got) else None
-        return self.known[message]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.mistakes)
+    def __getitem__(self, number: int) -> Mark | None:
+        if number not in self.known:
+            got = self.case.outcome(Student(self.mistakes[number].function))
+            self.known[number] = got.mark if self.case.problem(got) else None
+        return self.known[number]
 
     def __len__(self) -> int:
         return len(self.mistakes)
@@ -101,16 +98,11 @@ class Answers:
         self.others.append(function)
         return function
 
-    def mistake(
-        self, message: str, function: Callable[..., Any] | None = None, held_out: bool = False
-    ) -> Callable[..., Any]:
-        """A wrong answer under its message; as decorator, or with the function as argument."""
-        if function is None:
-            return lambda given: self.mistake(message, given, held_out)
-        if any(known.message == message for known in self.mistakes):
-            raise ValueError(f"{self.id}: two mistakes have the message {message!r}")
-        self.mistakes.append(Mistake(message, function, held_out))
-        return function
+    def mistake(self, message: str, *functions: Callable[..., Any], held_out: bool = False) -> Any:
+        """Wrong answers under the message that names them; without functions, a decorator."""
+        if not functions:
+            return lambda given: self.mistake(message, given, held_out=held_out) or given
+        self.mistakes += [Mistake(message, function, held_out) for function in functions]
 
     def variants(
         self,
@@ -120,7 +112,7 @@ class Answers:
     ) -> None:
         """Mistakes that are one function with other options, by message."""
         for message, changed in options.items():
-            self.mistake(message, partial(function, **changed), held_out)
+            self.mistake(message, partial(function, **changed), held_out=held_out)
 
     def witness(self, phrase: str) -> Callable[..., Any]:
         """Decorator: a wrong answer written independently, rejected with a message that has this.
@@ -170,6 +162,7 @@ class Answers:
                 planned.points,
                 planned.rule,
                 tuple(self._case(planned, number, seed) for number in range(len(planned.draws))),
+                [mistake.message for mistake in self.mistakes],
                 planned.hint,
             )
             for planned in self.planned
@@ -179,13 +172,16 @@ class Answers:
     def stored(self) -> Exercise:
         """What students receive: the visible parts without the mistakes that are held out."""
         exercise = self.exercise()
-        shown = [mistake.message for mistake in self.mistakes if not mistake.held_out]
+        shown = [i for i, mistake in enumerate(self.mistakes) if not mistake.held_out]
 
         def shown_case(case: Case) -> Case:
-            return replace(case, marks={message: case.marks[message] for message in shown})
+            return replace(case, marks=[case.marks[i] for i in shown])
 
-        parts = tuple(replace(p, cases=tuple(map(shown_case, p.cases))) for p in exercise.parts)
-        return replace(exercise, parts=parts)
+        def shown_part(part: Part) -> Part:
+            messages = [part.messages[i] for i in shown]
+            return replace(part, cases=tuple(map(shown_case, part.cases)), messages=messages)
+
+        return replace(exercise, parts=tuple(map(shown_part, exercise.parts)))
 
     def _case(self, planned: Planned, number: int, seed: int) -> Case:
         draw = planned.draws[number]
