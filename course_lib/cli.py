@@ -166,16 +166,16 @@ def run_doctor(options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Run the visible checks of one notebook in a fresh process and print the points.
+    """Check one notebook as it will be graded, on the visible checks, and print the points.
 
     The exit status is 1 while a check fails, so that scripts can rely on it.
     """
     from course_lib import progress
-    from course_lib.checks import runner
+    from course_lib.grading import checking
 
     try:
-        report = runner.check_notebook(options.notebook)
-    except runner.NotebookError as error:
+        report = checking.check_notebook(options.notebook)
+    except checking.NotebookError as error:
         print(error, file=sys.stderr)
         return 2
     for result in report.results:

@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+# A second copy travels with the package: what is not answered is seen by comparing with it.
+RELEASED = Path("course_lib") / "checks" / "released"
+
 
 class ExerciseError(RuntimeError):
     """nbgrader could not generate an assignment; the message holds its log."""
@@ -102,6 +105,7 @@ def main(root: Path | None = None) -> int:
         print(f"No solutions/ in {root}. Run this in the folder of the course.", file=sys.stderr)
         return 2
     for notebook in build(root, root / "exercises"):
+        shutil.copyfile(notebook, root / RELEASED / notebook.name)
         print(notebook.relative_to(root.resolve()))
     return 0
 

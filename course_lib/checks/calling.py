@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import linecache
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from course_lib.checks.places import place_of_error
 from course_lib.checks.results import NotAttempted, Wrong
 
 CHANGED = (
@@ -70,20 +70,6 @@ def describe_error(error: BaseException, function: Callable[..., Any]) -> str:
     """Type, message and line of an exception inside the student's function."""
     where = place_of_error(error, function)
     return f"Your function stopped with {type(error).__name__}: {error}{where}"
-
-
-def place_of_error(error: BaseException, function: Callable[..., Any]) -> str:
-    """The line of the student's code that raised, with a leading blank; "" if it is unknown."""
-    code = getattr(function, "__code__", None)
-    where, trace = "", error.__traceback__
-    while trace is not None:
-        frame = trace.tb_frame.f_code
-        if code is not None and frame.co_filename == code.co_filename:
-            line = linecache.getline(frame.co_filename, trace.tb_lineno).strip()
-            number = trace.tb_lineno - frame.co_firstlineno + 1
-            where = f" in line {number} of {frame.co_name}" + (f": {line}" if line else "")
-        trace = trace.tb_next
-    return where
 
 
 def _copy(value: Any) -> Any:

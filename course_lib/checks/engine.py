@@ -202,8 +202,7 @@ def run_checks(
     parts = exercise.parts if parts is None else parts
     if not callable(student):
         message = f"check needs the function itself, without a call: {exercise.function}"
-        results = tuple(PartResult(p.name, 0, p.points, message) for p in parts)
-        return CheckResult(exercise.id, exercise.title, "error", results, held_out)
+        return unusable(exercise, message)
     guarded = student if isinstance(student, Student) else Student(student)
     try:
         results = without_mere_refusals(told([look_at(part, guarded) for part in parts]))
@@ -212,6 +211,13 @@ def run_checks(
     wrong = any(result.earned < result.points for result in results)
     status = "error" if guarded.stopped else "wrong" if wrong else "ok"
     return CheckResult(exercise.id, exercise.title, status, tuple(results), held_out)
+
+
+def unusable(exercise: Exercise, message: str) -> CheckResult:
+    """The result for something that cannot be checked, for the reason given."""
+    results = tuple(PartResult(part.name, 0, part.points, message) for part in exercise.parts)
+    held_out = exercise.held_out_points
+    return CheckResult(exercise.id, exercise.title, "error", results, held_out)
 
 
 def not_attempted(

@@ -29,6 +29,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from course_lib.grading.answers import read_answers
 from course_lib.grading.collect import SAFE_ID, CollectError, read_roster, write_json
 from course_lib.grading.isolation import PACKAGE
 from course_lib.grading.marking import ATTEMPTS, FORMAT, default_limits, grade_submission
@@ -81,12 +82,12 @@ class Classroom:
         name = self.assignment(unit)
         return (self.course / "exercises" / name / f"{name}.ipynb").read_bytes()
 
-    def held_out(self, unit: str) -> str:
-        """The text of the unit's held-out checks, which must be here to grade."""
-        path = self.course / "solutions" / self.assignment(unit) / "hidden_checks.py"
-        if not path.is_file():
-            raise ClassError(f"{path} is missing: without it no held-out check can run.")
-        return path.read_text("utf-8")
+    def answers(self, unit: str) -> dict[str, str]:
+        """The texts of the unit's answers files by name, which must be here to grade."""
+        folder = self.course / "solutions" / self.assignment(unit) / "answers"
+        if not (texts := read_answers(folder)):
+            raise ClassError(f"{folder} is empty: nothing can be graded without the answers.")
+        return texts
 
     def seed(self, unit: str, student: str) -> int:
         """The seed of a student's random inputs: it follows from the class's key and the id."""
@@ -131,11 +132,11 @@ def jobs_for(
 
     Students named are graded in any case; ``only`` limits the exercises.
     """
-    released, held_out, limits = room.released(unit), room.held_out(unit), room.limits
-    inputs = hashlib.sha256(released + held_out.encode() + json.dumps(limits).encode())
-    for path in sorted((PACKAGE / "checks").glob("*.py")):
-        if path.name.startswith(f"unit{unit}") or not path.name.startswith("unit"):
-            inputs.update(path.read_bytes())
+    released, answers, limits = room.released(unit), room.answers(unit), room.limits
+    inputs = hashlib.sha256(released + json.dumps([answers, limits]).encode())
+    inputs_of_unit = PACKAGE / "checks" / "inputs" / f"unit{unit}.py"
+    for path in [*sorted((PACKAGE / "checks").glob("*.py")), inputs_of_unit]:
+        inputs.update(path.read_bytes())
     book = json.loads(released)
     folder = room.folder_of("collected", unit)
     if unknown := [s for s in students if not (folder / f"{s}.json").is_file()]:
@@ -161,7 +162,7 @@ def jobs_for(
             "released": book,
             "submitted": record["notebook"],
             "problem": record["problem"],
-            "held_out": held_out,
+            "answers": answers,
             "isolation": isolation,
             "image": image,
             "limits": limits,

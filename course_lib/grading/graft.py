@@ -91,7 +91,7 @@ def imported_modules(notebook: dict[str, Any]) -> list[str]:
     """The modules that a notebook of ours imports, to have them ready."""
     code = "\n".join(source for _, source in code_to_run(notebook))
     found = re.findall(r"^(?:import|from) ([\w.]+)", code, re.M)
-    return sorted(set(found) | {"torch", "course_lib.checks.calling"})
+    return sorted(name for name in set(found) | {"torch"} if not name.startswith("course_lib"))
 
 
 def text_of(cell: dict[str, Any]) -> str | None:

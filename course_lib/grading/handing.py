@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import shutil
@@ -12,8 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 from course_lib.checks.results import HELD_OUT_NOTE
+from course_lib.grading.answers import load_answers, read_answers
+from course_lib.grading.checking import released_notebook
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.graft import graft, text_of
+from course_lib.grading.likeness import functions_in, shape_of
 
 # What a student needs beside the assignment, its walkthrough and the package to run `make lab`.
 ALWAYS = (
@@ -21,7 +23,6 @@ ALWAYS = (
     "docs/images tools/find_python.sh notebooks/00_start_here.ipynb course_lib"
 ).split()
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
-CLEAN = "clean"  # folder beside an assignment with the notebook as it was released
 LONG = 30  # a shorter text may stand elsewhere by chance
 
 
@@ -51,15 +52,10 @@ def make_bundle(unit: str, course: Path, out: Path) -> Bundle:
     room = Classroom(out, course)
     name = room.assignment(unit)
     notebook = course / "exercises" / name / f"{name}.ipynb"
-    clean = notebook.parent / CLEAN / notebook.name
     data, warnings = notebook.read_bytes(), []
     try:
-        released = json.loads(clean.read_text("utf-8")) if clean.is_file() else None
-        grafted = graft(released or json.loads(data), json.loads(data))
-        if released is None:
-            warnings.append(f"there is no {clean}: what is not answered cannot be seen")
-        else:
-            warnings += [f"{id} is not answered yet" for id in grafted.unanswered]
+        grafted = graft(released_notebook(unit), json.loads(data))
+        warnings += [f"{id} is not answered yet" for id in grafted.unanswered]
         warnings += grafted.oddities
     except ValueError as error:
         warnings.append(f"this file cannot be graded ({error}): save it in JupyterLab again")
@@ -95,10 +91,6 @@ def make_release(room: Classroom, units: list[str], out: Path) -> Path:
             shutil.copytree(source, place, ignore=LEFT_OUT)
         elif source.is_file():
             shutil.copyfile(source, place)
-    for book in books:
-        clean = (target / book).parent / CLEAN
-        clean.mkdir()
-        shutil.copyfile(target / book, clean / Path(book).name)
     if leaked := leaks(room.course, target):
         shutil.rmtree(target)
         raise ClassError("Not released, students would have seen: " + "; ".join(leaked[:5]))
@@ -106,29 +98,50 @@ def make_release(room: Classroom, units: list[str], out: Path) -> Path:
 
 
 def leaks(course: Path, release: Path) -> list[str]:
-    """What of solutions, held-out checks and rubrics can be found in a folder."""
+    """What of solutions, answers, held-out checks and rubrics can be found in a folder."""
     texts = {}
     for path in sorted(release.rglob("*")):
         inside = path.relative_to(release)
-        if path.name in ("hidden_checks.py", "rubric.md") or inside.parts[0] == "solutions":
+        secret = inside.parts[0] == "solutions" or inside.parent.name == "answers"
+        if secret or path.name == "rubric.md":
             return [str(inside)]
         if path.suffix in (".py", ".ipynb", ".md", ".toml", ".sh", ".json") and path.is_file():
             texts[inside] = path.read_text("utf-8")
-    secrets = set()
-    for path in course.glob("solutions/*/hidden_checks.py"):
-        tree = ast.parse(path.read_text("utf-8"))
-        secrets |= {f"def {n.name}(" for n in tree.body if isinstance(n, ast.FunctionDef)}
-        strings = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
-        secrets |= {s for s in strings if isinstance(s, str) and len(s) >= LONG}
+    shapes, secrets = _secrets_of_answers(course)
     for path in course.glob("solutions/*/rubric.md"):
         secrets |= {line for line in path.read_text("utf-8").splitlines() if len(line) >= LONG}
     found = [f"{p}: {s[:60]}" for p, text in texts.items() for s in secrets if s in text]
-    answers = set()
+    for path, text in texts.items():
+        sources = [text] if path.suffix == ".py" else _code_of(text, path)
+        functions = (function for source in sources for function in functions_in(source))
+        found += [f"{path}: {f.name}" for f in functions if shape_of(f) in shapes]
+    lines = set()
     for path in course.glob("solutions/*/*.ipynb"):
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
             for part in (text_of(cell) or "").split("### BEGIN SOLUTION")[1:]:
-                lines = part.split("### END SOLUTION")[0].splitlines()
-                answers |= {json.dumps(s)[1:-1] for line in lines if len(s := line.strip()) >= LONG}
+                body = part.split("### END SOLUTION")[0].splitlines()
+                lines |= {json.dumps(s)[1:-1] for line in body if len(s := line.strip()) >= LONG}
     books = {p: text for p, text in texts.items() if p.suffix == ".ipynb"}
-    found += [f"{p}: {s[:60]}" for p, text in books.items() for s in answers if s in text]
-    return found
+    return found + [f"{p}: {s[:60]}" for p, text in books.items() for s in lines if s in text]
+
+
+def _code_of(text: str, path: Path) -> list[str]:
+    """The code cells of a notebook; of another file nothing."""
+    cells = json.loads(text)["cells"] if path.suffix == ".ipynb" else []
+    return [text_of(cell) or "" for cell in cells if cell["cell_type"] == "code"]
+
+
+def _secrets_of_answers(course: Path) -> tuple[set[str], set[str]]:
+    """The shapes of all answers, right and wrong, and the texts that only held-out checks say."""
+    shapes, hidden, shown = set(), set(), set()
+    for folder in course.glob("solutions/*/answers"):
+        sources = read_answers(folder)
+        shapes |= {shape_of(f) for source in sources.values() for f in functions_in(source)}
+        for answers in load_answers(sources).values():
+            for mistake in answers.mistakes:
+                (hidden if mistake.held_out else shown).add(mistake.message)
+            for part in answers.planned:
+                notes = {part.name, part.rule, part.hint, *(draw.note for draw in part.draws)}
+                (hidden if part.held_out else shown).update(notes)
+    secrets = {json.dumps(text)[1:-1] for text in hidden - shown if len(text) >= LONG}
+    return shapes, secrets

@@ -13,7 +13,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]
+from course_lib.grading.visible import PACKAGE, given_paths
+
 ISOLATIONS = ("bwrap", "container", "none")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -43,10 +44,10 @@ class Limits:
 
 
 def runtime_paths() -> list[str]:
-    """What a Python with the course package needs to read, and nothing else of this machine."""
+    """What a Python needs to read, and nothing else of this machine."""
     found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     found += [f"{root}/{lib}" for root in (sys.prefix, sys.base_prefix) for lib in ("lib", "lib64")]
-    found += [sys.executable, f"{sys.prefix}/pyvenv.cfg", str(PACKAGE)]
+    found += [sys.executable, f"{sys.prefix}/pyvenv.cfg"]
     found += ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/bin/sh", "/etc/ld.so.cache"]
     found = [path for path in dict.fromkeys(found) if os.path.exists(path)]
     return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
@@ -71,13 +72,26 @@ def bwrap_command(limits: Limits, root: bool) -> list[str]:
     for folder in ("/dev/shm", "/tmp"):  # before the binds, which may lie under /tmp
         command += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
     paths = runtime_paths()
-    parents = {str(parent) for path in paths for parent in Path(path).parents}
+    parents = {str(parent) for path in [*paths, PACKAGE] for parent in Path(path).parents}
     for parent in sorted(parents - {"/", "/tmp"}):  # left alone, only root could enter them
         command += ["--perms", "0755", "--dir", parent]
     for path in paths:
         command += ["--ro-bind", path, path]
+    command += _course_arguments()
     # bubblewrap's own / and /dev are folders in memory without a limit.
     return [*command, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp"]
+
+
+def _course_arguments() -> list[str]:
+    """An empty folder in place of the package, with the few files in it that submissions see."""
+    given = given_paths()
+    inner = {str(p) for g in given for p in Path(g).parents if p.is_relative_to(PACKAGE)}
+    arguments = ["--perms", "0755", "--tmpfs", str(PACKAGE)]
+    for folder in sorted(inner - {str(PACKAGE)}):
+        arguments += ["--perms", "0755", "--dir", folder]
+    for path in given:
+        arguments += ["--ro-bind", path, path]
+    return [*arguments, "--remount-ro", str(PACKAGE)]
 
 
 def container_command(image: str, name: str, limits: Limits) -> list[str]:

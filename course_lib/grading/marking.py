@@ -11,16 +11,17 @@ import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
-from types import ModuleType
 from typing import Any
 
-from course_lib.checks import exercises
-from course_lib.checks.calling import CHANGED, STUB, Student, run_part, without_mere_refusals
+from course_lib.checks.calling import CHANGED, STUB, Student
+from course_lib.checks.engine import Look, look_at, told, without_mere_refusals
 from course_lib.checks.results import Exercise, NotAttempted, Part, PartResult, Wrong
 from course_lib.grading import wire
+from course_lib.grading.answers import Answers, load_answers
 from course_lib.grading.channel import Stopped
-from course_lib.grading.graft import Unreadable, graft, imported_modules
-from course_lib.grading.isolation import Limits
+from course_lib.grading.graft import Grafted, Unreadable, graft, imported_modules
+from course_lib.grading.isolation import PACKAGE, Limits
+from course_lib.grading.likeness import copied
 from course_lib.grading.sandbox import Sandbox, SandboxError
 
 FORMAT = 1
@@ -73,15 +74,15 @@ class RemoteStudent(Student):
         super().__init__(partial(self._ask))  # a function with lines of its own would be quoted
         self.submission, self.name, self.changed = submission, exercise.function, False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any) -> Any:
         self.changed = False
-        answer = super().__call__(*args, **kwargs)
+        answer = super().__call__(*args)
         if self.changed:
             raise Wrong(CHANGED)
         return answer
 
-    def _ask(self, *args: Any, **kwargs: Any) -> Any:
-        reply, data = self.submission.sandbox.call(self.name, args, kwargs)
+    def _ask(self, *args: Any) -> Any:
+        reply, data = self.submission.sandbox.call(self.name, args, {})
         if reply.get("do") == "error" and isinstance(reply.get("error"), dict):
             raise _error(reply["error"])
         try:
@@ -138,31 +139,28 @@ def _missing(submission: Submission, exercise: Exercise) -> str:
 
 
 def grade_exercise(
-    submission: Submission, exercise: Exercise, held_out: tuple[Part, ...], seed: int
+    submission: Submission, exercise: Exercise, held_out: tuple[Part, ...] = ()
 ) -> dict[str, Any]:
     """Run every part on the student's function; points earned before an accident stay."""
-    begun, results, status, message, missing = time.monotonic(), [], "", "", None
-    parts, student, faulty = (*exercise.parts, *held_out), RemoteStudent(submission, exercise), None
+    begun, parts = time.monotonic(), (*exercise.parts, *held_out)
+    looks: list[Look | str] = []  # a part that could not be run has a message instead
+    student, status, message, faulty = RemoteStudent(submission, exercise), "", "", None
+    missing = None
     for part in parts:
-        result = PartResult(part.name, 0, part.points)
         try:
             if not status and missing is None:
                 missing = _missing(submission, exercise)
-            if status or missing:
-                result = replace(result, message=missing or NOT_RUN)
-            else:
-                result = run_part(exercise, part, student, seed)
+            looks.append(missing or (NOT_RUN if status else look_at(part, student)))
         except NotAttempted:
-            result = replace(result, message=STUB)
+            looks.append(STUB)
         except Stopped as stopped:
             status, message = stopped.status, str(stopped)
-            result = replace(result, message=message)
+            looks.append(message)
             submission.running = False
         except Exception as error:  # a fault in the check, for the instructors to repair
             status, faulty = "infrastructure", part
             message = f"The check {part.name!r} itself failed: {type(error).__name__}: {error}"
-            result = replace(result, message=message)
-        results.append(result)
+            looks.append(message)
     entries = [
         {
             "name": part.name,
@@ -171,7 +169,7 @@ def grade_exercise(
             "earned": None if part is faulty else result.earned,
             "message": _short(result.message, 2000),
         }
-        for part, result in zip(parts, without_mere_refusals(results), strict=True)
+        for part, result in zip(parts, _results(parts, looks), strict=True)
     ]
     earned = sum(entry["earned"] or 0 for entry in entries)
     result = {"id": exercise.id, "title": exercise.title, "points": exercise.points}
@@ -184,11 +182,14 @@ def grade_exercise(
     }
 
 
-def load_held_out(source: str) -> dict[str, tuple[Part, ...]]:
-    """The held-out parts in the text of an instructor's file; nothing if there is no file."""
-    module = ModuleType("held_out")
-    exec(compile(source, "hidden_checks.py", "exec"), module.__dict__)
-    return getattr(module, "HELD_OUT", {})
+def _results(parts: tuple[Part, ...], looks: list[Look | str]) -> list[PartResult]:
+    """Results in the order of the parts: those that ran are explained together."""
+    explained = iter(told([look for look in looks if isinstance(look, Look)]))
+    results = [
+        next(explained) if isinstance(look, Look) else PartResult(part.name, 0, part.points, look)
+        for part, look in zip(parts, looks, strict=True)
+    ]
+    return without_mere_refusals(results)
 
 
 def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
@@ -197,16 +198,21 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     job : ``unit``, ``student``, ``seed``, ``released`` and ``submitted`` (notebooks),
-        ``held_out`` (text of the file), ``isolation``, ``image``, ``limits`` and optionally
-        ``only`` (ids of exercises)
+        ``answers`` (texts of the unit's answers files by name), ``isolation``, ``image``,
+        ``limits`` and optionally ``only`` (ids of exercises)
     """
     begun = time.monotonic()
     result = {"format": FORMAT, "unit": job["unit"], "student": job["student"]}
     result |= {"seed": job["seed"], "isolation": job["isolation"], "limits": job["limits"]}
     result |= {"attempts": 0, "oddities": [], "unanswered": [], "written": {}, "exercises": []}
-    todo = exercises(job["unit"])
-    todo = {id: e for id, e in todo.items() if id in (job.get("only") or todo)}
-    result["points"] = sum(exercise.points for exercise in todo.values())
+    try:
+        answers = load_answers(job["answers"])
+    except Exception as error:  # a fault in an answers file, for the instructors to repair
+        message = f"The answers cannot be loaded: {type(error).__name__}: {_short(error)}"
+        result |= {"status": "infrastructure", "earned": None, "points": None, "message": message}
+        return result | {"seconds": round(time.monotonic() - begun, 3)}
+    todo = {id: a for id, a in answers.items() if id in (job.get("only") or answers)}
+    result["points"] = sum(one.points for one in todo.values())
     try:
         if job.get("problem"):
             raise Unreadable(job["problem"])
@@ -214,26 +220,38 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
     except Unreadable as error:
         result |= {"status": "unreadable", "earned": 0, "message": str(error)}
         return result | {"seconds": round(time.monotonic() - begun, 3)}
-    result["oddities"], result["written"] = list(grafted.oddities), grafted.written
-    result["unanswered"] = list(grafted.unanswered)
+    result["oddities"] = [*grafted.oddities, *_copies(grafted)]
+    result["written"], result["unanswered"] = grafted.written, list(grafted.unanswered)
     while result["attempts"] < ATTEMPTS:
         result["attempts"] += 1
         result |= {"status": "infrastructure", "earned": None}
         try:
-            held_out = load_held_out(job["held_out"])
-            sandbox = _sandbox_for(job)
-            submission = Submission(sandbox, grafted.cells)
-            result["exercises"] = [
-                grade_exercise(submission, exercise, held_out.get(id, ()), job["seed"])
-                for id, exercise in todo.items()
-            ]
-            sandbox.stop()
+            submission = Submission(_sandbox_for(job), grafted.cells)
+            result["exercises"] = _grade_all(submission, todo, job["seed"])
+            submission.sandbox.stop()
             result = summed(result | {"message": ""})
             break
         except (SandboxError, Exception) as error:
             result["message"] = f"{type(error).__name__}: {_short(error)}"
             discard_sandbox()
     return result | {"seconds": round(time.monotonic() - begun, 3)}
+
+
+def _grade_all(submission: Submission, todo: dict[str, Answers], seed: int) -> list[dict[str, Any]]:
+    return [
+        grade_exercise(submission, answers.exercise(seed), answers.parts(seed, held_out=True))
+        for answers in todo.values()
+    ]
+
+
+def _copies(grafted: Grafted) -> list[str]:
+    """Answers that are a function of the course but for names; a person decides what that means."""
+    return [
+        f"{id}: reads like course_lib/{place}"
+        for id, source in grafted.cells
+        if id.startswith("answer-")
+        for place in copied(source, PACKAGE)
+    ]
 
 
 def summed(result: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from course_lib.grading import wire
 from course_lib.grading.channel import Channel, Stopped
 from course_lib.grading.isolation import (
     ENVIRONMENT,
+    PACKAGE,
     Limits,
     bwrap_command,
     container_command,
@@ -60,7 +61,9 @@ class Sandbox:
         self.image = image
         # Until nested namespaces turn out to be forbidden; and each child gets an empty /tmp, which
         # would cover a course or a Python that lies there.
-        self.nursery = isolation == "bwrap" and not any(map(is_covered, runtime_paths()))
+        self.nursery = isolation == "bwrap" and not any(
+            is_covered(path) for path in (*runtime_paths(), str(PACKAGE))
+        )
         self.process: subprocess.Popen | None = None
         self.control: socket.socket | None = None
         self.channel: Channel | None = None

@@ -26,8 +26,8 @@ import sys
 import traceback
 from typing import Any
 
-from course_lib.checks.calling import place_of_error
-from course_lib.grading import wire
+from course_lib.checks.places import place_of_error
+from course_lib.grading import visible, wire
 
 NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000  # user, process, mount, IPC
 PRIVATE, NO_SETUID_DEVICES = 0x44000, 0x6  # MS_REC | MS_PRIVATE, MS_NOSUID | MS_NODEV
@@ -51,6 +51,7 @@ def main() -> None:
         ctypes.CDLL(None).syscall(number, 1, None, 0, 0, 0)
     if not os.access(__file__, os.R_OK):
         sys.exit("Every user must be able to read the course: chmod -R o+rX on its folder.")
+    visible.hide_the_rest()
     for name in ["IPython.core.interactiveshell", "numpy", *settings["preload"]]:
         try:
             importlib.import_module(name)
@@ -177,7 +178,10 @@ def _must(status: int, what: str) -> None:
 def limit(settings: dict[str, Any]) -> None:
     """Limits that hold for this process and for all that it starts."""
     for name in ("data", "nproc", "fsize", "cpu", "core"):
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (settings[name],) * 2)
+        kind = getattr(resource, f"RLIMIT_{name.upper()}")
+        hard = resource.getrlimit(kind)[1]  # only root could raise what is limited already
+        most = settings[name] if hard == resource.RLIM_INFINITY else min(settings[name], hard)
+        resource.setrlimit(kind, (most, most))
 
 
 class Serving:
