@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.checks import UNITS, CheckResult, Exercise, Part, Wrong, check, exercises
-from course_lib.checks.calling import as_number, as_table, as_vector, compare, run_checks
-from course_lib.checks.results import HELD_OUT_NOTE
+from course_lib.checks import UNITS, CheckResult, check, drawing, exercises
+from course_lib.checks.engine import Case, Outcome, run_checks
+from course_lib.checks.foreign import borrowed
+from course_lib.checks.reading import difference, mark, plain, read, same_mark
+from course_lib.checks.results import HELD_OUT_NOTE, Wrong
+from course_lib.grading.answers import Answers, BadDraw
 
-UNIT = exercises("01")
 ALL = {id: exercise for unit in UNITS for id, exercise in exercises(unit).items()}
 NOTE = re.compile(r"passed", re.IGNORECASE)
 
@@ -178,73 +180,208 @@ def test_result_survives_json():
     assert CheckResult.from_dict(json.loads(json.dumps(result.as_dict()))) == result
 
 
-def test_inputs_follow_from_the_seed():
-    def inputs(seed):
-        seen = []
-
-        def spy(*args, **kwargs):
-            seen.append(args[0].clone())
-            return right_answer(*args, **kwargs)
-
-        run_checks(UNIT["01.3"], spy, seed)
-        return torch.cat(seen)
-
-    assert torch.equal(inputs(1), inputs(1))
-    assert not torch.equal(inputs(1), inputs(2))
+# --- the engine, on an exercise made up for it ---------------------------------------------
 
 
-def test_points_are_earned_part_by_part():
-    def holds(student, rng):
-        assert student(1) == 2
+class Inputs:
+    """Builders as a unit has them: numbers to be added up, and their sum as seen from outside."""
 
-    def fails(student, rng):
-        raise Wrong("because")
+    @staticmethod
+    def numbers(rng, size=3, scale=1.0, integers=False):
+        values = rng.integers(1, 9, size=size) if integers else rng.normal(size=size)
+        return (torch.tensor(values * scale),)
 
-    exercise = Exercise("x", "t", "f", 10, (Part("a", 3, holds), Part("b", 4, fails)))
-    result = run_checks(exercise, lambda x: x + 1)
-    assert (result.earned, result.points, result.held_out, result.status) == (3, 7, 3, "wrong")
-    assert result.message == "because"
-
-
-def test_a_fault_in_a_check_is_not_put_on_the_student():
-    def faulty(student, rng):
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        run_checks(Exercise("x", "t", "f", 1, (Part("a", 1, faulty),)), len)
+    @staticmethod
+    def twice(call, values):
+        return call(values), call(values + 1)
 
 
-@pytest.mark.parametrize("value", [2, 2.0, torch.tensor(2.0), torch.tensor([2]), np.float32(2)])
+@pytest.fixture
+def made_up(monkeypatch) -> Answers:
+    """ "Add up the numbers", with three mistakes of which one shows on negative numbers only."""
+    monkeypatch.setattr(drawing, "_inputs", lambda unit: Inputs)
+    answers = Answers("77.1", "a sum")
+    answers.right(lambda x: _sum(x))
+    answers.reference.__name__ = "total"
+    answers.other(lambda x: float(np.sum(x.numpy())) if len(x) else _sum(x))
+    answers.mistake("The sign is turned round.", lambda x: -_sum(x))
+    answers.mistake("You took the mean.", lambda x: _sum(x) / len(x))
+    answers.mistake("You added absolute values.", lambda x: _sum(x.abs()))
+    draw = drawing.Draw
+    answers.part("some", 3, [draw("numbers", {"size": n}) for n in (3, 5)], "Add them up.")
+    answers.part("whole", 2, [draw("numbers", {"integers": True})], "Add them up, whole ones too.")
+    none = draw("numbers", {"size": 0}, refused=True, note="No numbers must raise ValueError.")
+    answers.part("none", 1, [none], "Refuse nothing at all.")
+    answers.part("twice", 1, [draw("numbers", observe="twice")], "Add.", held_out=True)
+    return answers
+
+
+def _sum(x):
+    if len(x) == 0:
+        raise ValueError("nothing to add")
+    return sum(x.tolist())
+
+
+def by_part(answers, function):
+    return [part.message for part in run_checks(answers.stored(), function).parts]
+
+
+def test_a_mistake_is_named_where_it_shows_and_points_are_earned_part_by_part(made_up):
+    result = run_checks(made_up.stored(), lambda x: _sum(x.abs()))
+    assert (result.earned, result.points, result.held_out, result.status) == (3, 6, 1, "wrong")
+    assert [p.message for p in result.parts] == ["You added absolute values.", "", ""]
+
+
+def test_two_mistakes_at_once_get_the_rule_and_the_first_number_that_differs(made_up):
+    some, whole, none = by_part(made_up, lambda x: -_sum(x.abs()))
+    assert some.startswith("Add them up. In your answer it is -") and "and should be" in some
+    assert whole == "The sign is turned round." and none.startswith("Refusing bad input counts")
+
+
+def test_a_cause_is_never_named_by_half(made_up):
+    """Wrong as a named mistake on one input and differently on another: no cause is named."""
+    some, *_ = by_part(made_up, lambda x: -_sum(x) if len(x) == 3 else _sum(x) + 1)
+    assert some.startswith("Add them up. In your answer")
+
+
+def test_a_forgotten_refusal_and_a_turned_sign_are_told_apart(made_up):
+    some, whole, none = by_part(made_up, lambda x: -float(x.sum()))
+    assert some == whole == "The sign is turned round."
+    assert none == "No numbers must raise ValueError. Your function accepted it."
+
+
+def test_a_mistake_in_single_precision_is_still_named(made_up):
+    assert by_part(made_up, lambda x: -float(x.float().sum()))[0] == "The sign is turned round."
+
+
+def test_rounded_answers_are_wrong(made_up):
+    result = run_checks(made_up.stored(), lambda x: round(_sum(x), 4))
+    assert not result.ok and result.parts[1].earned == 2
+
+
+def test_an_observer_sees_several_calls(made_up):
+    held_out = made_up.parts(5, held_out=True)
+    assert run_checks(made_up.stored(), _sum, held_out).ok
+    assert not run_checks(made_up.stored(), lambda x: -_sum(x), held_out).ok
+
+
+def test_inputs_follow_from_the_seed(made_up):
+    def values(seed):
+        case = made_up.parts(seed, held_out=False)[0].cases[0]
+        return case.draw.arguments("77", case.seed)[0]
+
+    assert torch.equal(values(1), values(1)) and not torch.equal(values(1), values(2))
+
+
+def test_where_right_answers_disagree_another_input_is_drawn(made_up):
+    made_up.other(lambda x: _sum(x) + float(len(x) == 5 and x[0] > 0))  # right for half of them
+    for seed in range(10):
+        case = made_up.parts(seed, held_out=False)[0].cases[1]
+        assert case.draw.arguments("77", case.seed)[0][0] <= 0
+    made_up.other(lambda x: 0.0)
+    with pytest.raises(BadDraw):
+        made_up.exercise(3)
+
+
+def test_a_right_answer_must_refuse_what_is_to_be_refused(made_up):
+    given = drawing.Draw("numbers", refused=True, note="why")
+    made_up.part("more", 1, [given], "rule")
+    with pytest.raises(BadDraw, match="accepts"):
+        made_up.exercise()
+
+
+def test_a_fault_in_a_check_is_not_put_on_the_student(made_up):
+    exercise = made_up.stored()
+    broken = Case("77", drawing.Draw("no such builder"), [1], Outcome(1.0))
+    object.__setattr__(exercise.parts[0], "cases", (broken,))
+    with pytest.raises(AttributeError):
+        run_checks(exercise, _sum)
+
+
+# --- reading answers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [2, 2.0, torch.tensor(2.0), np.float32(2), np.array(2)])
 def test_numbers_come_in_many_forms(value):
-    assert as_number(value) == 2.0 and type(as_number(value)) is float
+    assert read(value, 1.0) == 2.0 and type(read(value, 1.0)) is float
 
 
-@pytest.mark.parametrize("value", [None, True, "2", math.nan, math.inf, [1, 2], {}, AlwaysEqual()])
+@pytest.mark.parametrize("value", [True, "2", {}, AlwaysEqual(), b"2"])
 def test_what_is_no_number(value):
     with pytest.raises(Wrong):
-        as_number(value)
+        read(value, 1.0)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, [1, 2], torch.ones(1)])
+def test_what_is_another_number(value):
+    assert difference(read(value, 1.0), 1.0, 1e-5)
 
 
 def test_vectors_come_back_as_plain_arrays():
     tensor = torch.ones(3, requires_grad=True) * 2
-    for value in (tensor, tensor.tolist(), np.full(3, 2), torch.full((3,), 2).bfloat16()):
-        assert type(as_vector(value, 3)) is np.ndarray
-        assert as_vector(value, 3).dtype == np.float64
-    with pytest.raises(Wrong, match=r"shape \[4\]"):
-        as_vector(tensor, 4)
+    like = np.zeros(3)
+    for value in (tensor, tensor.tolist(), np.full(3, 2), torch.full((3,), 2).bfloat16(), [2] * 3):
+        assert type(read(value, like)) is np.ndarray and read(value, like).dtype == np.float64
+        assert difference(read(value, like), np.full(3, 2.0), 1e-9) == ""
+    assert "shape [4]" in difference(like, np.zeros(4), 1e-9)
 
 
 def test_tables_need_their_keys():
-    assert as_table({"a": 1, "b": None}, {"a", "b"}, optional=True) == {"a": 1.0, "b": None}
+    assert read({"a": 1, "b": None}, {"a": 0.0, "b": None}) == {"a": 1.0, "b": None}
     with pytest.raises(Wrong, match="missing \\['b'\\]"):
-        as_table({"a": 1}, {"a", "b"})
-    with pytest.raises(Wrong, match="None"):
-        as_table({"a": None}, {"a"})
+        read({"a": 1}, {"a": 0.0, "b": 0.0})
+    assert "None" in difference(read({"a": None}, {"a": 0.0}), {"a": 0.0}, 1e-5)
 
 
-def test_compare_passes_over_a_mistake_that_gives_the_right_answer():
-    with pytest.raises(Wrong, match="otherwise"):
-        compare(3.0, 1.0, {"same as right": 1.0}, "otherwise")
-    with pytest.raises(Wrong, match="named"):
-        compare(3.0, 1.0, {"named": 3.0}, "otherwise")
-    compare(1.0, 1.0, {"named": 1.0}, "otherwise")
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_tolerance_goes_with_the_size_of_the_numbers(scale):
+    right = np.array([1.0, -0.5]) * scale
+    assert difference(right * (1 + 1e-7), right, 1e-6) == ""
+    assert difference(right * (1 + 1e-4), right, 1e-6) != ""
+
+
+def test_infinity_equals_itself_and_nan_equals_nothing_finite():
+    right = np.array([-np.inf, 1.0])
+    assert difference(right.copy(), right, 1e-6) == ""
+    assert "nan" in difference(np.array([np.nan, 1.0]), right, 1e-6)
+    assert "infinite" in difference(np.array([-np.inf, np.inf]), right, 1e-6)
+
+
+def test_marks_tell_answers_apart_and_forgive_rounding():
+    values = np.random.default_rng(0).normal(size=(4, 5))
+    one = mark(plain((values, 2.0, [("a", "b")])))
+    assert same_mark(one, mark(plain((values + 1e-8, 2.0, [("a", "b")]))))
+    assert not same_mark(one, mark(plain((values[::-1], 2.0, [("a", "b")]))))
+    assert not same_mark(one, mark(plain((values, 2.0, [("a", "c")]))))
+    assert not same_mark(one, mark(plain((values * 1e-5, 2.0, [("a", "b")]))))
+
+
+# --- answers that lean on the course -----------------------------------------------------------
+
+
+def test_an_answer_that_wraps_the_library_is_told_so():
+    from course_lib import world
+
+    def by_name(*given):
+        return world.documents
+
+    def by_import(*given):
+        from course_lib.checks.engine import run_checks as inner
+
+        return inner
+
+    def helper():
+        return by_name
+
+    def by_helper(*given):
+        return helper()
+
+    for function in (by_name, by_import, by_helper):
+        result = check("01.3", function)
+        assert result.earned == 0 and result.status == "error"
+        assert "asks you to write it yourself" in result.message
+        assert borrowed(function).startswith("course_lib.")
+
+
+def test_an_answer_of_ones_own_borrows_nothing():
+    assert borrowed(right_answer) == "" and borrowed(len) == "" and borrowed(np.sum) == ""

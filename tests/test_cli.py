@@ -14,8 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from course_lib import cli, doctor, progress
-from course_lib.checks import runner
 from course_lib.checks.results import CheckResult, PartResult
+from course_lib.grading import checking
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -131,7 +131,7 @@ def test_check_prints_and_records_the_report_and_its_status_says_whether_all_is_
         def __str__(self):
             return "3 of 7 points"
 
-    monkeypatch.setattr(runner, "check_notebook", lambda path: Report())
+    monkeypatch.setattr(checking, "check_notebook", lambda path: Report())
     assert cli.main(["check", "exercises/any.ipynb"]) == code
     assert "3 of 7 points" in capsys.readouterr().out
     assert [event["earned"] for event in progress.events("check")] == [3]

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from course_lib.grading import marking
+from course_lib.grading.answers import read_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "01_behaviour"
 RELEASED = json.loads((ROOT / "exercises" / NAME / f"{NAME}.ipynb").read_text("utf-8"))
 SOLUTION = json.loads((ROOT / "solutions" / NAME / f"{NAME}.ipynb").read_text("utf-8"))
-HELD_OUT = (ROOT / "solutions" / NAME / "hidden_checks.py").read_text("utf-8")
+KEY = read_answers(ROOT / "solutions" / NAME / "answers")
 ANSWERS = {
     cell["id"]: "".join(cell["source"])
     for cell in SOLUTION["cells"]
@@ -60,7 +61,7 @@ def graded(bwrap) -> Iterator[Callable[..., dict[str, Any]]]:
 
     def grade(submitted: Any, *only: str, limits: dict | None = None, **more: Any) -> dict:
         job = {"unit": "01", "student": "ada", "seed": 7, "released": RELEASED, "only": only}
-        job |= {"submitted": submitted, "held_out": HELD_OUT, "isolation": "bwrap"}
+        job |= {"submitted": submitted, "answers": KEY, "isolation": "bwrap"}
         job["image"] = "course-grading"
         return marking.grade_submission(job | {"limits": LIMITS | (limits or {})} | more)
 

@@ -68,7 +68,7 @@ def answer(way: str, id: str, source: str, stub: str) -> str:
         "eats memory": function + "    return bytearray(2**33)",
         "floods": function + "    while True: print('x' * 10_000)",
         "patches": "import builtins, numpy\nnumpy.allclose = lambda *a, **k: True\n"
-        "from course_lib.checks import calling\ncalling.compare = lambda *a: None\n"
+        "from course_lib.checks import check\ncheck.__code__ = (lambda *a: None).__code__\n"
         + function + "    class Equal(float):\n        __eq__ = lambda *a: True\n"
         "    return Equal(-7.7)",
     }[way]  # fmt: skip

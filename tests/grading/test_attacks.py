@@ -78,15 +78,18 @@ ATTACKS = [
         torch.isnan = lambda x: (_ for _ in ()).throw(ValueError("nan"))
         """)),
     Attack("checks patched", patching("""
-        from course_lib.checks import calling, unit01_scores, results
-        calling.compare = unit01_scores.compare = lambda *a, **k: None
-        calling.run_checks = lambda e, *a, **k: results.CheckResult(e.id, e.title, "ok", ())
-        unit01_scores.pair_share = unit01_scores.pair_ties = lambda *a: None
+        import sys
+        sys.meta_path[:] = [f for f in sys.meta_path if "Refusing" not in repr(type(f))]
+        del sys.modules["course_lib.checks"]
+        from course_lib.checks import engine, reading, results
+        reading.difference = engine.difference = lambda *a, **k: ""
+        engine.run_checks = lambda e, *a, **k: results.CheckResult(e.id, e.title, "ok", ())
         """)),
     Attack("Wrong made harmless", patching("""
-        from course_lib.checks import calling, results
+        from course_lib.checks import check
+        from course_lib.checks import results
         results.Wrong.__new__ = lambda *a: None
-        calling.Wrong = results.Wrong = StopIteration
+        results.Wrong = StopIteration
         """)),
     Attack("assert and builtins patched", patching("""
         import builtins
@@ -430,7 +433,7 @@ def test_no_solution_and_no_held_out_check_can_be_read(fair, submission):
     code = """
         import os, sys
         version = "/python%d.%d" % sys.version_info[:2]
-        words = ("hidden_checks", "solutions", "rubric", "gradebook.db", "mutants", ".git", ".ssh")
+        words = ("ex01_", "solutions", "rubric", "gradebook.db", "mutants", ".git", ".ssh")
         found = []
         for at, folders, files in os.walk("/"):
             if at.startswith(("/proc", "/usr/lib", "/lib")) or at.endswith(version):
@@ -440,15 +443,15 @@ def test_no_solution_and_no_held_out_check_can_be_read(fair, submission):
                       if any(word in name for word in words)]
         """
     found = probe(fair, submission, code)
-    assert str(ROOT) not in found and "hidden" not in found, found
+    assert str(ROOT) not in found and "ex01_" not in found, found
 
 
 def test_held_out_source_is_nowhere_in_memory(fair, submission):
     code = """
         import gc, sys
-        found = [n for n in sys.modules if "hidden" in n or "held" in n]
+        found = [n for n in sys.modules if "answers" in n or "ex01_" in n]
         found += [o.__name__ for o in gc.get_objects() if callable(o)
-                  and getattr(o, "__name__", "") in ("pair_defaults", "pair_nan", "reference")]
+                  and str(getattr(o, "__module__", "")).startswith("ex01_")]
         """
     assert probe(fair, submission, code) == "[]"
 
@@ -461,7 +464,7 @@ def test_the_environment_is_empty(fair, submission, monkeypatch):
         for path in glob.glob("/proc/*/environ") + glob.glob("/proc/*/cmdline"):
             try: texts.append(open(path).read())
             except OSError: pass
-        found = ["sesame" in t or "COURSE_SECRET" in t or "hidden_checks" in t for t in texts]
+        found = ["sesame" in t or "COURSE_SECRET" in t or "ex01_" in t for t in texts]
         """
     assert "True" not in probe(fair, submission, code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
@@ -9,14 +10,17 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from course_lib import cli
-from course_lib.checks import Exercise, Part
-from course_lib.checks.results import Wrong
+from course_lib.checks import exercises
+from course_lib.checks.drawing import Draw
+from course_lib.checks.engine import Case, Outcome
+from course_lib.checks.results import Exercise, Part
 from course_lib.grading import (
     classroom,
     gradebook,
@@ -26,9 +30,11 @@ from course_lib.grading import (
     reports,
     sandbox,
 )
+from course_lib.grading.answers import load_answers, read_answers
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.collect import read_roster, write_json
 from course_lib.grading.graft import graft, imported_modules
+from course_lib.grading.likeness import functions_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "01_behaviour"
@@ -157,19 +163,23 @@ def test_a_fault_of_ours_is_tried_again_and_never_scored(room, monkeypatch, tmp_
 
 
 def test_a_fault_in_a_check_is_reported_to_the_instructor(box, submission):
-    def faulty(student, rng):
-        raise ZeroDivisionError("ours")
-
-    def fails(student, rng):
-        raise Wrong("because")
-
-    parts = (Part("a", 1, fails), Part("b", 2, faulty))
+    case = exercises("01")["01.3"].parts[0].cases[0]
+    fails = replace(case, right=Outcome(-1.0))
+    faulty = Case("01", Draw("no_such_builder"), [1], Outcome(1.0))
+    parts = (Part("a", 1, "because", (fails,)), Part("b", 2, "never", (faulty,)))
     released = json.loads((ROOT / "exercises" / NAME / f"{NAME}.ipynb").read_text("utf-8"))
     exercise = Exercise("01.3", "t", "minimal_pair_accuracy", 3, parts)
     student = marking.Submission(box, graft(released, submission()).cells)
-    result = marking.grade_exercise(student, exercise, (), 0)
+    result = marking.grade_exercise(student, exercise)
     assert (result["status"], result["earned"]) == ("infrastructure", None)
-    assert "'b' itself failed: ZeroDivisionError: ours" in result["message"]
+    assert "'b' itself failed: AttributeError" in result["message"]
+    assert result["parts"][0]["message"].startswith("because")
+
+
+def test_answers_that_cannot_be_loaded_are_a_fault_of_ours(graded, submission):
+    result = graded(submission(), answers={"ex01_1.py": "1 / 0"})
+    assert (result["status"], result["earned"]) == ("infrastructure", None)
+    assert "ZeroDivisionError" in result["message"]
 
 
 # --- functions that the checks hand over ---------------------------------------------------------
@@ -220,8 +230,10 @@ def test_feedback_shows_messages_and_no_source(room):
     assert run("feedback", "01", "--class", room.folder) == 0
     pages = {p.stem: p.read_text("utf-8") for p in (room.folder / "feedback/01").glob("*.html")}
     assert sorted(pages) == ["ada", "bob", "cut", "eve"]
-    hidden = (ROOT / "solutions" / NAME / "hidden_checks.py").read_text("utf-8")
-    code = [line.strip() for line in hidden.splitlines() if "=" in line and len(line) > 40]
+    files = (ROOT / "solutions" / NAME / "answers").glob("*.py")
+    hidden = [line for path in files for line in path.read_text("utf-8").splitlines()]
+    code = [line.strip() for line in hidden if "return" in line and len(line) > 40]
+    assert len(code) > 10
     for page in pages.values():
         assert not [line for line in code if line in page]
         assert "<script" not in page and "default-src &#x27;none&#x27;" not in page
@@ -415,8 +427,8 @@ def test_what_is_missing_is_said(tmp_path, capsys):
     assert run("grade", "01", "--class", tmp_path) == 0 or "roster" in capsys.readouterr().err
     assert run("grade", "77", "--class", tmp_path) == 2
     assert "no assignment 77" in capsys.readouterr().err
-    with pytest.raises(ClassError, match="hidden_checks"):
-        Classroom(tmp_path, handing_course(tmp_path)).held_out("01")
+    with pytest.raises(ClassError, match="without the answers"):
+        Classroom(tmp_path, handing_course(tmp_path)).answers("01")
 
 
 def test_no_isolation_needs_a_second_word(tmp_path, capsys):
@@ -427,7 +439,7 @@ def test_no_isolation_needs_a_second_word(tmp_path, capsys):
 def test_without_isolation_the_same_code_grades(submission):
     job = {"unit": "01", "student": "a", "seed": 1, "submitted": submission(), "only": ["01.3"]}
     job |= {"released": submission(), "isolation": "none", "limits": marking.default_limits()}
-    job["held_out"] = (ROOT / "solutions" / NAME / "hidden_checks.py").read_text("utf-8")
+    job["answers"] = read_answers(ROOT / "solutions" / NAME / "answers")
     result = marking.grade_submission(job)
     marking.discard_sandbox()
     assert (result["status"], result["earned"], result["isolation"]) == ("ok", 10, "none")
@@ -441,7 +453,7 @@ def test_container_has_no_network_no_rights_and_limits():
 
 
 def test_the_nursery_knows_what_the_assignment_imports(submission):
-    assert {"torch", "numpy", "math", "course_lib.checks"} <= set(imported_modules(submission()))
+    assert {"torch", "numpy", "math"} <= set(imported_modules(submission()))
 
 
 def test_a_course_in_a_folder_that_submissions_find_empty_does_without_a_nursery(monkeypatch):
@@ -482,17 +494,30 @@ def test_release_has_what_students_need_and_no_more(released):
     assert {"course_lib", "exercises", "notebooks", "Makefile", "README.md"} <= top
     assert not top & {"solutions", "tests", "class", "nbgrader_config.py"}
     assert [p.name for p in (released / "exercises").iterdir()] == [NAME]
-    assert not list(released.rglob("__pycache__")) and not list(released.rglob("hidden_checks*"))
+    assert not list(released.rglob("__pycache__")) and not list(released.rglob("answers"))
     assert (released / "course_lib/assets/course-lm/model.safetensors").is_file()
     assert handing.leaks(ROOT / "no solutions here", released) == []
+
+
+def one_answer() -> str:
+    """The source of an answer with another name."""
+    sources = read_answers(ROOT / "solutions" / NAME / "answers").values()
+    function = next(f for source in sources for f in functions_in(source))
+    function.name, function.decorator_list = "renamed", []
+    return ast.unparse(function)
+
+
+def one_held_out_message() -> str:
+    answers = load_answers(read_answers(ROOT / "solutions" / NAME / "answers"))
+    known = (mistake for one in answers.values() for mistake in one.mistakes)
+    return next(m.message for m in known if m.held_out and len(m.message) >= handing.LONG)
 
 
 @pytest.mark.parametrize(
     ("place", "text"),
     [
-        ("course_lib/extra.py", "def half_precision(student, rng): ..."),
-        ("README.md", "The logits after the last token changed your answer, but they predict a "
-         "token that is not in the sentence: shift by one."),
+        ("course_lib/extra.py", one_answer()),
+        ("README.md", one_held_out_message()),
         ("notebooks/n.ipynb", "points_won = (good > bad).double() + tie_value * (good == bad)"
          ".double()"),
         ("exercises/01_behaviour/rubric.md", "x"),

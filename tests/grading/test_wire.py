@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.checks.calling import as_number, as_table, as_vector
+from course_lib.checks.reading import difference, read
 from course_lib.checks.results import Wrong
 from course_lib.grading import wire
 
@@ -83,14 +83,17 @@ def test_what_a_notebook_accepts_arrives_as_plain_data(value, expected):
 def test_the_rest_is_only_a_name(value):
     got = there_and_back(value)
     assert isinstance(got, wire.Opaque) and type(got).__name__ == type(value).__name__
-    for use in (as_number, lambda v: as_vector(v, 1), lambda v: as_table(v, {"a"})):
+    for like in (1.0, np.ones(1), {"a": 1.0}, (1.0, 2.0), [("a", "b")]):
         with pytest.raises(Wrong):
-            use(got)
+            read(got, like)
+    for like in (None, "a"):
+        with pytest.raises(Wrong):
+            assert difference(read(got, like), like, 1e-5) == ""
 
 
 def test_a_number_type_that_is_no_number_stays_one_that_checks_refuse():
     with pytest.raises(Wrong, match="bool"):
-        as_number(there_and_back(np.bool_(True)))
+        read(there_and_back(np.bool_(True)), 1.0)
 
 
 def test_functions_travel_as_handles():
