@@ -1,6 +1,6 @@
 """Look at the inside of a model, or change it, while it runs: `record` and `replace`.
 
-Sites such as "resid_post.3" are listed in ``course_lib.sites``.
+Sites such as "resid_post.3" are listed in ``course_lib.models.sites``.
 
 Both are context managers around plain PyTorch hooks on the unmodified model. They remove their
 hooks at the end, also after an exception, and they nest: hooks run in the order of entering, so
@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from course_lib.sites import Place, find_place
+from course_lib.models.sites import Place, find_place
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 

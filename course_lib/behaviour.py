@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from course_lib.formulas import evaluate_formula
+from course_lib.models.packing import bootstrap_means, encode_all, percentiles, score_unique
+from course_lib.models.text_model import TextModel
 from course_lib.regions import RegionResult, evaluate_regions, region_surprisals
-from course_lib.scoring import bootstrap_means, encode_all, percentiles, score_unique
 from course_lib.suites import Pair, RegionSuite, as_pairs, load_blimp, load_syntaxgym
-from course_lib.text_model import TextModel
 
 TIES = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 

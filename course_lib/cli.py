@@ -197,7 +197,7 @@ def run_features(options: argparse.Namespace) -> int:
     """Read generated texts with course-lm and write what each feature of course-sae reacts to."""
     from itertools import islice
 
-    from course_lib.model import load_model
+    from course_lib.models.loading import load_model
     from course_lib.sae import generated_documents, index_features, load_sae, write_page
 
     if options.texts < 1 or not options.out.parent.is_dir():

@@ -171,7 +171,7 @@ def check_blas() -> Finding:
 
 def check_models() -> Finding:
     """Are the files of the bundled models here, and are they the ones we shipped (sha256)?"""
-    from course_lib import assets
+    from course_lib.models import assets
 
     broken = []
     for name in assets.BUNDLED:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib.formulas import evaluate_formula
-from course_lib.scoring import encode_all, interval, score_unique
+from course_lib.models.packing import encode_all, interval, score_unique
+from course_lib.models.text_model import TextModel
 from course_lib.suites import RegionSuite
-from course_lib.text_model import TextModel
 
 Span = tuple[int, int]
 

@@ -79,7 +79,7 @@ def test_a_model_without_its_output_layer_is_refused():
 
 
 def test_a_language_model_and_its_bare_model_give_the_same_row():
-    from course_lib.model import LanguageModel
+    from course_lib.models.loading import LanguageModel
 
     # llama models have an attribute .model of their own, which must not be taken for ours
     model = random_model("llama")

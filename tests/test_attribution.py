@@ -11,7 +11,7 @@ from torch import nn
 from course_lib import attribution as att
 from course_lib.attribution import games, gradients, question
 from course_lib.attribution.result import Attribution
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from tests.families import CAUSAL, VOCAB, byte_tokenizer, random_model, word_tokenizer
 
 TEXT = "The two dogs in a cat"

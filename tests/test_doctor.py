@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_lib import assets, doctor, progress
+from course_lib import doctor, progress
 from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings
+from course_lib.models import assets
 
 
 def test_diagnose_looks_at_everything_and_is_quick():

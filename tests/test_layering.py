@@ -17,9 +17,9 @@ PACKAGE = ROOT / "course_lib"
 # From the bottom to the top. A module may import from its own layer and from those below it.
 LAYERS = [
     {"world", "architectures", "published"},
-    {"assets", "next_tokens", "text_model", "language_model", "model", "baselines", "ngram"},
-    {"sites", "activations", "tasks"},
-    {"behaviour", "formulas", "suites", "scoring", "regions"}
+    {"models"},
+    {"activations", "tasks"},
+    {"behaviour", "formulas", "suites", "regions"}
     | {"attribution", "probing", "concepts", "patching", "circuits", "lens", "sae"},
     {"display", "plots"},
     {"widgets", "checks", "progress", "calibration"},
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 TECHNIQUES = LAYERS[3]
 # A technique that fills several files; together they are one.
-ONE_TECHNIQUE = dict.fromkeys(("formulas", "suites", "scoring", "regions"), "behaviour")
+ONE_TECHNIQUE = dict.fromkeys(("formulas", "suites", "regions"), "behaviour")
 ALLOWED_BETWEEN_TECHNIQUES = {("circuits", "patching")}
 # Lines of code: blank lines, comments and docstrings are for the reader and cost nothing.
 # They are wider than first planned (2,000 for the techniques, 1,200 for the world, 6,500 in all):
@@ -79,7 +79,7 @@ def imports_of(source: str, package: str = "course_lib") -> Iterator[str]:
 def problem(importer: str, imported: str) -> str:
     """Why `importer` may not import `imported`; "" if it may."""
     if importer == imported or imported in ("load_model", "__version__"):
-        imported = "model" if imported == "load_model" else importer
+        imported = "models" if imported == "load_model" else importer
     if layer_of(imported) > layer_of(importer):
         return f"{importer} imports {imported}, which lies above it"
     pair = tuple(ONE_TECHNIQUE.get(part, part) for part in (importer, imported))
@@ -105,7 +105,7 @@ def dotted(path: Path) -> str:
 def test_imports_point_downwards(path: Path):
     importer = part_of(dotted(path))
     if not importer:  # the package itself hands out load_model, and nothing else
-        assert set(imports_of(path.read_text())) <= {"model"}
+        assert set(imports_of(path.read_text())) <= {"models"}
         return
     package = ".".join(path.relative_to(ROOT).parent.parts)
     found = [problem(importer, name) for name in imports_of(path.read_text(), package)]
@@ -178,7 +178,7 @@ def seconds_to_import(before: str, name: str) -> float:
 
 
 def test_importing_the_package_costs_little_over_torch():
-    times = [seconds_to_import("torch", "course_lib, course_lib.model") for _ in range(3)]
+    times = [seconds_to_import("torch", "course_lib, course_lib.models.loading") for _ in range(3)]
     assert statistics.median(times) <= IMPORT_SECONDS
 
 
@@ -191,5 +191,5 @@ def test_light_modules_do_not_import_torch(name):
 
 
 def test_transformers_waits_until_a_model_is_loaded():
-    source = "import sys, course_lib.model; sys.exit('transformers' in sys.modules)"
+    source = "import sys, course_lib.models.loading; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source]).returncode == 0

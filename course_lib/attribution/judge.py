@@ -22,7 +22,7 @@ from torch import Tensor
 from course_lib.attribution.baselines import Baseline, as_baseline, coalition_values
 from course_lib.attribution.question import Question, ask
 from course_lib.attribution.result import Attribution
-from course_lib.text_model import TextModel
+from course_lib.models.text_model import TextModel
 
 MEASURES = {  # name: is higher better?
     "comprehensiveness": True, "sufficiency": False, "deletion area": False, "insertion area": True,

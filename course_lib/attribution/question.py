@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.text_model import TextModel
+from course_lib.models.text_model import TextModel
 
 Ids = tuple[int, ...]
 OUTPUTS = {"prob": "probability", "logprob": "log-probability (nats)", "logit": "logit"}

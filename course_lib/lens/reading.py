@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib.activations import record
 from course_lib.architectures import n_layers
 from course_lib.lens.readout import check_last, lens_sites, readout, shown
-from course_lib.text_model import as_list
+from course_lib.models.text_model import as_list
 
 Translate = Callable[[str, Tensor], Tensor]  # (site, states [..., d]) -> states [..., d]
 Interval = tuple[float, float, float]  # mean, low, high

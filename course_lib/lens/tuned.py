@@ -23,7 +23,7 @@ from course_lib.activations import record
 from course_lib.architectures import n_layers
 from course_lib.lens.reading import Interval, Translate, bootstrap, lens_name
 from course_lib.lens.readout import Readout, lens_sites, readout
-from course_lib.text_model import as_list
+from course_lib.models.text_model import as_list
 from course_lib.world.documents import document
 
 BITS = 1 / math.log(2)  # nats -> bits

@@ -3,8 +3,8 @@
     from course_lib.patching import patch, sweep_positions
     patch(lm, task, "resid_post.2", position=6)
 
-A task has clean and corrupted prompts. The output of a place (a site of ``course_lib.sites``) is
-exchanged for another one, and the rest of the model computes on:
+A task has clean and corrupted prompts. The output of a place (a site of
+``course_lib.models.sites``) is exchanged for another one, and the rest of the model computes on:
 
 - denoising: the corrupted prompts run, with the clean value put in. Is it *sufficient*?
 - noising: the clean prompts run, with the corrupted value put in. Is it *necessary*? Instead of

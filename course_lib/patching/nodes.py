@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from course_lib.architectures import family_of, n_heads, n_layers
+from course_lib.models.sites import find_place
 from course_lib.patching.result import PatchResult
 from course_lib.patching.running import Cell, Point, plain_run, run_cells
-from course_lib.sites import find_place
 from course_lib.tasks import Task
 
 DIRECTIONS = ("denoising", "noising")

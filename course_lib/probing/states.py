@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import n_layers
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from course_lib.probing.gold import Corpus, Targets
 
 BATCH_TOKENS = 2048

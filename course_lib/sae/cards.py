@@ -17,9 +17,9 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, unembedding
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.stream import batched, padded
-from course_lib.text_model import as_list
 
 BEFORE, AFTER = 9, 4  # tokens of an example left and right of the strongest one
 BINS = 12

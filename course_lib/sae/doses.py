@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import replace
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.steer import check_feature, clamp
-from course_lib.text_model import as_list
 from course_lib.world.genres import CROSSINGS, GENRES, OTHER_RATE, TRANSIT_RATE
 from course_lib.world.grammar import statement
 from course_lib.world.lexicon import TOPICS

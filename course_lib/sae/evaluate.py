@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import record, replace
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.stream import batched, padded
-from course_lib.text_model import as_list
 
 Interval = tuple[float, float, float]  # estimate, low, high
 

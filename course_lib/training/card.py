@@ -16,10 +16,10 @@ import torch
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, n_layers, unembedding
-from course_lib.assets import ASSETS, BUNDLED, sha256
 from course_lib.behaviour import SuiteResult, score_suite
-from course_lib.model import load_model
-from course_lib.scoring import interval
+from course_lib.models.assets import ASSETS, BUNDLED, sha256
+from course_lib.models.loading import load_model
+from course_lib.models.packing import interval
 from course_lib.training.data import VALIDATION_SEED, corpus
 from course_lib.training.masked import masked_card
 from course_lib.training.models import RECIPES

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_lib.assets import ASSETS, sha256
 from course_lib.concepts import agreement_items, effect, read_items
-from course_lib.scoring import interval
+from course_lib.models.assets import ASSETS, sha256
+from course_lib.models.packing import interval
 from course_lib.training.data import NOTHING, validation_batches
 from course_lib.training.models import RECIPES
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.text_model import TextModel, UnknownWordsWarning
+from course_lib.models.text_model import TextModel, UnknownWordsWarning
 
 # Batches of about this many tokens stay in the cache of a CPU core; larger ones are slower.
 BATCH_TOKENS = 1024

@@ -2,7 +2,7 @@
 
 A :class:`LanguageModel` holds an unmodified model in evaluation mode with frozen parameters, its
 tokenizer, and the conventions of the course: a start token in front of every text, padding on the
-right, natural logarithms. ``course_lib.model.load_model`` makes one from a name or a folder.
+right, natural logarithms. ``course_lib.load_model`` makes one from a name or a folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.architectures import FAMILIES
-from course_lib.text_model import TextModel, as_list
+from course_lib.models.text_model import TextModel, as_list
 
 MAX_BATCH_TOKENS = 4096  # padded tokens in one forward pass
 MAX_BATCH_LOGITS = 2**25  # and at most 128 MB of float32 logits
@@ -40,7 +40,7 @@ class LanguageModel(TextModel):
         False for masked models (BERT family): ``encode``, ``tokens``, ``batch`` and ``logits``
         work, the left-to-right scoring methods raise ValueError.
     takes_any_mask : bool
-        Several continuations of one beginning can share a row, see ``course_lib.scoring.pack``.
+        Several continuations of one beginning can share a row: ``course_lib.models.packing``.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, name: str = "model") -> None:
