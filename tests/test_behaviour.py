@@ -20,12 +20,12 @@ from course_lib.behaviour import (
     score_suite,
     surprisals,
 )
+from course_lib.behaviour.regions import find_spans, join_regions, sum_by_region, token_regions
 from course_lib.models.language_model import LanguageModel
 from course_lib.models.ngram import NGramModel
 from course_lib.models.packing import bootstrap_means
 from course_lib.models.recurrent import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 from course_lib.models.text_model import UnknownWordsWarning
-from course_lib.regions import find_spans, join_regions, sum_by_region, token_regions
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real data is not here")

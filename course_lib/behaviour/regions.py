@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.formulas import evaluate_formula
+from course_lib.behaviour.formulas import evaluate_formula
+from course_lib.behaviour.suites import RegionSuite
 from course_lib.models.packing import encode_all, interval, score_unique
 from course_lib.models.text_model import TextModel
-from course_lib.suites import RegionSuite
 
 Span = tuple[int, int]
 

@@ -23,11 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.formulas import evaluate_formula
+from course_lib.behaviour.suites import Pair, as_pairs
 from course_lib.models.packing import bootstrap_means, encode_all, percentiles, score_unique
 from course_lib.models.text_model import TextModel
-from course_lib.regions import RegionResult, evaluate_regions, region_surprisals
-from course_lib.suites import Pair, RegionSuite, as_pairs, load_blimp, load_syntaxgym
 
 TIES = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 
@@ -308,22 +306,3 @@ def surprisals(lm: TextModel, text: str, unit: str = "nats") -> list[tuple[str, 
     scale = math.log(2) if unit == "bits" else 1.0
     values = (-lm.score_ids([ids])[0].double() / scale).tolist()
     return [(lm.token_string(i), value) for i, value in zip(ids[1:], values, strict=True)]
-
-
-__all__ = [
-    "Pair",
-    "PairScores",
-    "Protocol",
-    "RegionResult",
-    "RegionSuite",
-    "Row",
-    "SuiteResult",
-    "evaluate_formula",
-    "evaluate_regions",
-    "load_blimp",
-    "load_syntaxgym",
-    "region_surprisals",
-    "score_pairs",
-    "score_suite",
-    "surprisals",
-]
