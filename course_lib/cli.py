@@ -170,7 +170,7 @@ def run_check(options: argparse.Namespace) -> int:
 
     The exit status is 1 while a check fails, so that scripts can rely on it.
     """
-    from course_lib import progress
+    from course_lib import journal
     from course_lib.checks import runner
 
     try:
@@ -179,17 +179,18 @@ def run_check(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     for result in report.results:
-        progress.record_check(result)
+        journal.record_check(result)
     print(report)
     return int(not report.ok)
 
 
 def run_progress(options: argparse.Namespace) -> int:
     """Print the progress of each unit, how good the predictions were, and where this is kept."""
-    from course_lib import progress
-    from course_lib.calibration import calibration
+    from course_lib import journal
+    from course_lib.progress import progress_report
+    from course_lib.progress.calibration import calibration
 
-    print(progress.progress_report(), calibration(), f"File: {progress.journal()}", sep="\n\n")
+    print(progress_report(), calibration(), f"File: {journal.path()}", sep="\n\n")
     return 0
 
 

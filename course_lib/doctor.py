@@ -198,16 +198,16 @@ def check_widgets() -> Finding:
 
 def check_writing() -> Finding:
     """Can notebooks and progress be saved?"""
-    from course_lib import progress
+    from course_lib import journal
 
     if problem := _write_problem(COURSE / "notebooks"):
         fix = "Copy the course into a folder of your own and run `make lab` there."
         return Finding("saving", RED, f"notebooks cannot be saved ({problem})", fix)
-    if problem := _write_problem(progress.home()):
+    if problem := _write_problem(journal.home()):
         fix = "Set the variable COURSE_HOME to a folder you can write to, and start again."
         return Finding("saving", AMBER, f"progress cannot be saved ({problem})", fix)
-    if progress.journal().exists() and not os.access(progress.journal(), os.R_OK | os.W_OK):
-        fix = f"Make {progress.journal().name} in the folder of your progress your own: chmod u+rw"
+    if journal.path().exists() and not os.access(journal.path(), os.R_OK | os.W_OK):
+        fix = f"Make {journal.path().name} in the folder of your progress your own: chmod u+rw"
         return Finding("saving", AMBER, "the progress file is locked", fix)
     return Finding("saving", GREEN, "notebooks and progress can be saved")
 

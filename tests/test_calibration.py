@@ -8,8 +8,16 @@ import sys
 
 import pytest
 
-from course_lib.calibration import Calibration, Scored, calibration, interval, kind_of, score
-from course_lib.progress import record, record_prediction, reveal
+from course_lib.journal import record
+from course_lib.progress import record_prediction, reveal
+from course_lib.progress.calibration import (
+    Calibration,
+    Scored,
+    calibration,
+    interval,
+    kind_of,
+    score,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -168,5 +176,5 @@ def test_nothing_is_scored_from_nothing():
 
 
 def test_the_view_needs_no_torch():
-    source = "import sys, course_lib.calibration; sys.exit('torch' in sys.modules)"
+    source = "import sys, course_lib.progress.calibration; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source]).returncode == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_lib import doctor, progress
+from course_lib import doctor, journal
 from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings
 from course_lib.models import assets
 
@@ -169,7 +169,7 @@ def test_a_missing_widget_extension_is_a_warning(monkeypatch, tmp_path):
 
 
 def test_folders_that_cannot_be_written(monkeypatch):
-    for refused, status in ((doctor.COURSE / "notebooks", RED), (progress.home(), AMBER)):
+    for refused, status in ((doctor.COURSE / "notebooks", RED), (journal.home(), AMBER)):
         problems = {refused: "denied"}
         monkeypatch.setattr(doctor, "_write_problem", lambda f, p=problems: p.get(f, ""))
         assert doctor.check_writing().status == status
@@ -179,8 +179,8 @@ def test_folders_that_cannot_be_written(monkeypatch):
 
 def test_a_progress_file_that_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
-    progress.record("note")
-    monkeypatch.setattr(os, "access", lambda path, mode: path != progress.journal())
+    journal.record("note")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != journal.path())
     found = doctor.check_writing()
     assert found.status == AMBER and "chmod" in found.fix
 

@@ -18,10 +18,10 @@ PACKAGE = ROOT / "course_lib"
 LAYERS = [
     {"world", "architectures"},
     {"models"},
-    {"activations", "tasks"},
+    {"activations", "tasks", "journal"},
     {"behaviour"} | {"attribution", "probing", "concepts", "patching", "circuits", "lens", "sae"},
     {"display", "plots"},
-    {"widgets", "checks", "progress", "calibration"},
+    {"widgets", "checks", "progress"},
     {"training", "exercises", "grading"},
     {"findings", "doctor", "cli"},
 ]

@@ -60,7 +60,7 @@ def check(exercise_id: str, function: Callable[..., Any], seed: int = 0) -> Chec
     ValueError : there is no exercise with this id
     """
     from course_lib.checks.calling import run_checks
-    from course_lib.progress import record_check
+    from course_lib.journal import record_check
 
     unit = str(exercise_id).split(".")[0]
     known = exercises(unit)

@@ -14,7 +14,8 @@ from itertools import combinations
 from typing import Any
 
 from course_lib.display import AltFigure, Figure, Table, show
-from course_lib.progress import CONFIDENCES, events
+from course_lib.journal import events
+from course_lib.progress.forms import CONFIDENCES
 
 LEAST = 3  # predictions with an outcome; below that a view would say nothing
 ENOUGH = 5  # predictions with a confidence, before we say how the two compare
