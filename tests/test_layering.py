@@ -22,8 +22,8 @@ LAYERS = [
     {"behaviour"} | {"attribution", "probing", "concepts", "patching", "circuits", "lens", "sae"},
     {"display", "plots"},
     {"widgets", "checks", "progress"},
-    {"training", "exercises", "grading"},
-    {"findings", "doctor", "cli"},
+    {"training", "grading"},
+    {"doctor", "cli"},
 ]
 TECHNIQUES = LAYERS[3]
 ALLOWED_BETWEEN_TECHNIQUES = {("circuits", "patching")}
@@ -38,7 +38,7 @@ LINE_LIMITS = {
     "techniques": 7000,
     "world": 1850,
     "checks": 7000,
-    "grading": 1900,
+    "grading": 1920,  # with exercises.py, which moved in
     "package": 22_000,
 }
 MODULE_LINES = 250
