@@ -16,7 +16,7 @@ PACKAGE = ROOT / "course_lib"
 
 # From the bottom to the top. A module may import from its own layer and from those below it.
 LAYERS = [
-    {"world", "architectures"},
+    {"world", "architectures", "tables", "intervals"},
     {"models"},
     {"activations", "tasks", "journal"},
     {"behaviour"} | {"attribution", "probing", "concepts", "patching", "circuits", "lens", "sae"},

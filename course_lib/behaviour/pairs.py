@@ -13,7 +13,6 @@ course can be scored: n-gram, LSTM, Transformer-XL and transformers models.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from torch import Tensor
 from course_lib.behaviour.suites import Pair, as_pairs
 from course_lib.models.packing import bootstrap_means, encode_all, percentiles, score_unique
 from course_lib.models.text_model import TextModel
+from course_lib.tables import html_table
 
 TIES = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 
@@ -219,14 +219,11 @@ class SuiteResult:
 
     def _repr_html_(self) -> str:
         heads = ("name", "level", "pairs", "accuracy", "95 % interval")
-        head = "".join(f'<th scope="col">{h}</th>' for h in heads)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(r.name)}</th><td>{kind}</td><td>{r.n}</td>'
-            f"<td>{r.accuracy:.3f}</td><td>{r.low:.3f} to {r.high:.3f}</td></tr>"
+        rows = [
+            (r.name, kind, r.n, f"{r.accuracy:.3f}", f"{r.low:.3f} to {r.high:.3f}")
             for kind, r in self._rows()
-        )
-        caption = html.escape(self.caption)
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+        ]
+        return html_table(heads, rows, self.caption)
 
 
 def score_suite(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from course_lib.activations import record
 from course_lib.architectures import n_layers
 from course_lib.lens.readout import check_last, lens_sites, readout, shown
 from course_lib.models.text_model import as_list
+from course_lib.tables import html_table
 
 Translate = Callable[[str, Tensor], Tensor]  # (site, states [..., d]) -> states [..., d]
 Interval = tuple[float, float, float]  # mean, low, high
@@ -111,14 +111,11 @@ class LensReading:
         return "\n".join([f"{self.caption} (last token)", *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in ("state", *self.tokens))
-        rows = "".join(
-            f'<tr><th scope="row">{site}</th>'
-            + "".join(f"<td>{html.escape(word)} {p:.2f}</td>" for word, p in row)
-            + "</tr>"
+        rows = [
+            (site, *(f"{word} {p:.2f}" for word, p in row))
             for site, row in zip(self.sites, self.best(), strict=True)
-        )
-        return f"<table><caption>{html.escape(self.caption)}</caption><tr>{head}</tr>{rows}</table>"
+        ]
+        return html_table(("state", *self.tokens), rows, self.caption)
 
 
 def rank_of(scores: Tensor, index: int | Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from course_lib.tables import html_table, text_table
 
 
 def bootstrap_means(values: Tensor, n_boot: int = 1000, seed: int = 0) -> Tensor:
@@ -139,22 +140,11 @@ class PatchResult:
         return [("", *self.columns), *body]
 
     def __repr__(self) -> str:
-        table = self.table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in table]
-        return "\n".join([self.caption, *lines])
+        return "\n".join([self.caption, *text_table(self.table(), left=0)])
 
     def _repr_html_(self) -> str:
         head, *body = self.table()
-        cells = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in head)
-        lines = "".join(
-            f'<tr><th scope="row">{html.escape(row)}</th>'
-            + "".join(f"<td>{x}</td>" for x in values)
-            + "</tr>"
-            for row, *values in body
-        )
-        caption = f"<caption>{html.escape(self.caption)}</caption>"
-        return f"<table>{caption}<tr>{cells}</tr>{lines}</table>"
+        return html_table(head, body, self.caption)
 
 
 def _interval(means: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from course_lib.display import AltFigure, Figure, Table, show
+from course_lib.display import AltFigure, Figure, show
 from course_lib.journal import events
 from course_lib.progress.forms import CONFIDENCES
+from course_lib.tables import Table
 
 LEAST = 3  # predictions with an outcome; below that a view would say nothing
 ENOUGH = 5  # predictions with a confidence, before we say how the two compare

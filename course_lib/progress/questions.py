@@ -11,13 +11,13 @@ The answers go to the journal (:mod:`course_lib.journal`), a file on this comput
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from course_lib.journal import events, record
 from course_lib.progress.forms import prediction_form, ticket_form
+from course_lib.tables import html_table
 
 KINDS = ("number", "choice", "ranking")
 
@@ -101,12 +101,7 @@ class Reveal:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row'>{name}</th><td style='text-align:left'>{html.escape(value)}"
-            "</td></tr>"
-            for name, value in self._rows()
-        )
-        return f"<table><caption>{html.escape(self.id)}</caption><tbody>{rows}</tbody></table>"
+        return html_table((), self._rows(), self.id, align=("", "left"))
 
 
 def reveal(id: str, outcome: Any) -> Reveal:

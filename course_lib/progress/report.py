@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from course_lib.journal import damaged_file, events
+from course_lib.tables import Table
 
 UNITS = {
     "00": "Start here",
@@ -95,8 +96,6 @@ def progress_report() -> Any:
     >>> progress_report().rows[0]
     ['00 Start here', '-', '-', '-', 1, '-', 0]
     """
-    from course_lib.display import Table
-
     summary = unit_summary()
     counts = [name for name in summary[0] if name != "unit"]
     total = {"unit": "all"} | {name: sum(row[name] for row in summary) for name in counts}
