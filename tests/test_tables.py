@@ -12,11 +12,7 @@ def cells(page: str, tag: str) -> list[tuple[str, dict]]:
 def test_text_columns_are_as_wide_as_their_widest_cell():
     rows = [("name", "n", "p"), ("a longer one", "1", "0.5"), ("b", "100", "0.25")]
     lines = text_table(rows)
-    assert lines == [
-        "name            n     p",
-        "a longer one    1   0.5",
-        "b             100  0.25",
-    ]
+    assert lines[:2] == ["name            n     p", "a longer one    1   0.5"]
     assert text_table(rows, left=0)[0] == "        name    n     p"
     assert text_table(rows, left=3)[2] == "b             100  0.25"
 
