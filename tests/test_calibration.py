@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
+from course_lib.intervals import wilson
 from course_lib.journal import record
 from course_lib.progress import record_prediction, reveal
 from course_lib.progress.calibration import (
     Calibration,
     Scored,
     calibration,
-    interval,
     kind_of,
     score,
 )
@@ -166,8 +166,8 @@ def test_without_confidence_and_numbers_the_table_stands_alone():
 
 
 def test_interval_of_a_share():
-    assert interval(0, 5)[0] == pytest.approx(0) and interval(5, 5)[1] == pytest.approx(1)
-    low, high = interval(50, 100)
+    assert wilson(0, 5)[0] == pytest.approx(0) and wilson(5, 5)[1] == pytest.approx(1)
+    low, high = wilson(50, 100)
     assert (low, high) == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))
 
 

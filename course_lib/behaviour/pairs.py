@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from course_lib.behaviour.suites import Pair, as_pairs
-from course_lib.models.packing import bootstrap_means, encode_all, percentiles, score_unique
+from course_lib.intervals import bootstrap_level_means, ends
+from course_lib.models.packing import encode_all, score_unique
 from course_lib.models.text_model import TextModel
 from course_lib.tables import html_table
 
@@ -262,10 +263,10 @@ def score_suite(
             raise ValueError(f"The paradigm {name!r} stands under {sorted(phenomena)}: pick one.")
         member[name] = phenomena.pop() or name
         correct[name] = scores.correct.numpy()[chosen]
-        sampled[name] = bootstrap_means(correct[name], n_boot, rng)
+        sampled[name] = bootstrap_level_means(correct[name], n_boot, rng)
 
     def row(label: str, names: Sequence[str]) -> Row:
-        low, high = percentiles(np.mean([sampled[name] for name in names], axis=0))
+        low, high = ends(np.mean([sampled[name] for name in names], axis=0))
         accuracy = float(np.mean([correct[name].mean() for name in names]))
         return Row(label, sum(len(correct[name]) for name in names), accuracy, low, high)
 

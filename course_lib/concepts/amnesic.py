@@ -18,6 +18,7 @@ from course_lib.activations import record, replace
 from course_lib.architectures import n_layers
 from course_lib.concepts.items import Item, item_labels
 from course_lib.concepts.removal import Eraser, inlp, leace, random_subspace, shuffled
+from course_lib.intervals import bootstrap_interval
 
 N_BOOT = 1000
 Number = tuple[float, float, float]  # a value with the ends of its 95 % interval
@@ -191,15 +192,8 @@ def effect(scene: Scene, logp: Tensor, rows: Tensor, what: str, rank: int, seed:
     spans = []
     for value in values:
         array = value.double().cpu().numpy()
-        spans.append((float(array.mean()), *interval(array, seed)))
+        spans.append(bootstrap_interval(array, N_BOOT, seed))
     return Effect(what, rank, *spans, len(rows))
-
-
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a mean over items."""
-    drawn = np.random.default_rng(seed).integers(0, len(values), (N_BOOT, len(values)))
-    low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def halves(scene: Scene, share: float = 0.6) -> tuple[Tensor, Tensor]:

@@ -190,25 +190,3 @@ def batches(items: Sequence[Any], one_size: bool) -> Iterable[list]:
         batch.append(item)
     if batch:
         yield batch
-
-
-def bootstrap_means(values: np.ndarray, n_boot: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of `n_boot` samples drawn with replacement from the values, shape [n_boot].
-
-    The values are few different numbers (0, 0.5, 1), so we draw how often each occurs instead
-    of drawing item by item. The distribution is the same.
-    """
-    levels, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
-    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=n_boot)
-    return drawn @ levels / counts.sum()
-
-
-def interval(values: np.ndarray, n_boot: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the mean."""
-    return percentiles(bootstrap_means(values, n_boot, rng))
-
-
-def percentiles(means: np.ndarray) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % points of bootstrap means."""
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)

@@ -17,6 +17,7 @@ One sign rule, that of attribution: positive = the clean value at this place sup
 - `result`: effects per prompt, shares of the gap, intervals.
 """
 
+from course_lib.intervals import bootstrap_means
 from course_lib.patching.nodes import (
     ABLATIONS,
     DIRECTIONS,
@@ -25,7 +26,7 @@ from course_lib.patching.nodes import (
     sweep_heads,
     sweep_positions,
 )
-from course_lib.patching.result import PatchResult, bootstrap_means
+from course_lib.patching.result import PatchResult
 from course_lib.patching.running import restart
 
 __all__ = [

@@ -4,30 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from course_lib.intervals import bootstrap_means, tensor_ends
 from course_lib.tables import html_table, text_table
-
-
-def bootstrap_means(values: Tensor, n_boot: int = 1000, seed: int = 0) -> Tensor:
-    """Means of values [..., N] over prompts drawn with replacement, float64 [n_boot, ...].
-
-    All cells share the draws, so that differences and ratios of two means can be formed draw by
-    draw.
-
-    Examples
-    --------
-    >>> means = bootstrap_means(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), n_boot=500)
-    >>> means.shape, float(means[:, 0].std()), bool(means[:, 1].std() > 0.5)
-    (torch.Size([500, 2]), 0.0, True)
-    """
-    n = values.shape[-1]
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(n, (n_boot, n), generator=generator)
-    counts = torch.zeros(n_boot, n, dtype=torch.float64)
-    counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
-    return torch.einsum("bn,...n->b...", counts / n, values.double())
 
 
 @dataclass(frozen=True)
@@ -87,7 +67,7 @@ class PatchResult:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % percentile bootstrap interval of the mean effect over prompts [R, C, 2]."""
-        return _interval(bootstrap_means(self.effects, n_boot, seed))
+        return tensor_ends(bootstrap_means(self.effects, n_boot, seed))
 
     @property
     def share(self) -> Tensor:
@@ -101,7 +81,7 @@ class PatchResult:
         """95 % bootstrap interval of the share [R, C, 2]; effect and gap of the same draws."""
         self._gap  # noqa: B018  (raises where there is none)
         gaps = bootstrap_means(self.clean - self.corrupted, n_boot, seed)
-        return _interval(bootstrap_means(self.effects, n_boot, seed) / gaps[:, None, None])
+        return tensor_ends(bootstrap_means(self.effects, n_boot, seed) / gaps[:, None, None])
 
     @property
     def _gap(self) -> Tensor:
@@ -145,8 +125,3 @@ class PatchResult:
     def _repr_html_(self) -> str:
         head, *body = self.table()
         return html_table(head, body, self.caption)
-
-
-def _interval(means: Tensor) -> Tensor:
-    quantiles = torch.tensor([0.025, 0.975], dtype=means.dtype)
-    return means.quantile(quantiles, dim=0).movedim(0, -1)

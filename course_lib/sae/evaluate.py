@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import record, replace
+from course_lib.intervals import Interval, bootstrap_counts, ends
 from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.stream import batched, padded
-
-Interval = tuple[float, float, float]  # estimate, low, high
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,10 @@ class SAEScores:
         if baseline not in ("zero", "mean"):
             raise ValueError(f"The baseline is 'zero' or 'mean', not {baseline!r}.")
         worst = getattr(self, f"ce_{baseline}")
-        rng = np.random.default_rng(seed)
-        n = len(self.tokens)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=n_boot)  # how often each text is drawn
+        weights = bootstrap_counts(len(self.tokens), n_boot, seed)  # texts
         share = _share(weights @ self.ce_clean, weights @ self.ce_sae, weights @ worst)
         estimate = _share(self.ce_clean.sum(), self.ce_sae.sum(), worst.sum())
-        low, high = np.percentile(share, [2.5, 97.5])
-        return float(estimate), float(low), float(high)
+        return float(estimate), *ends(share)
 
     def loss(self, which: str = "clean") -> float:
         """Mean cross-entropy in nats per token: "clean", "sae", "zero" or "mean"."""

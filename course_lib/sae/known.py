@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from course_lib.intervals import bootstrap_interval
 from course_lib.sae.concepts import GoldTokens
 from course_lib.sae.stream import batched, padded
 from course_lib.world.lexicon import LEXICON, TOPICS
@@ -41,11 +42,7 @@ class TopicKnowledge:
         """Mean over documents of "share" or "right" with a 95 % bootstrap interval."""
         if which not in ("share", "right"):
             raise ValueError(f"There are intervals of 'share' and 'right', not of {which!r}.")
-        values = getattr(self, which)
-        rng = np.random.default_rng(seed)
-        means = values[rng.integers(0, len(values), (1000, len(values)))].mean(1)
-        low, high = np.percentile(means, [2.5, 97.5])
-        return float(values.mean()), float(low), float(high)
+        return bootstrap_interval(getattr(self, which), n_boot=1000, seed=seed)
 
     def __repr__(self) -> str:
         (share, low, high), (right, least, most) = self.interval(), self.interval("right")
