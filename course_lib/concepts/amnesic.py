@@ -95,11 +95,7 @@ def read_items(lm: Any, items: Sequence[Item]) -> Scene:
         )
     kept = [item for item, *_ in usable]
     rows = [_encode(lm, item) for item in kept]
-    width = max(len(row) for row, _ in rows)
-    pad = lm.tokenizer.pad_token_id or 0
-    ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in rows], device=lm.device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row, _ in rows],
-                        device=lm.device)  # fmt: skip
+    ids, mask = lm.pad([row for row, _ in rows])
     place = torch.tensor([p for _, p in rows], device=lm.device)
     names, each = sites(lm), torch.arange(len(kept))
     with record(lm, names) as seen:

@@ -24,7 +24,7 @@ from torch import Tensor
 from course_lib.activations import record
 from course_lib.intervals import bootstrap_counts, ends
 from course_lib.sae.base import SparseAutoencoder
-from course_lib.sae.stream import batched, padded
+from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.documents import document
 from course_lib.world.lexicon import LEXICON, TOPICS
 from course_lib.world.sentence import Document, Word
@@ -221,9 +221,9 @@ def unit_activations(
     listed = [units] if isinstance(units, str | SparseAutoencoder) else list(units)
     sites = [unit if isinstance(unit, str) else unit.site for unit in listed]
     found: list[list[Tensor]] = [[torch.empty(0)] * len(gold.ids) for _ in listed]
-    for numbers in batched(gold.ids):
+    for numbers, ids, mask in lm.batches(gold.ids, BATCH_TOKENS):
         with record(lm, set(sites)) as seen:
-            lm(*padded(lm, [gold.ids[number] for number in numbers]), logits_to_keep=1)
+            lm(ids, mask, logits_to_keep=1)
         for unit, site, rows in zip(listed, sites, found, strict=True):
             for r, number in enumerate(numbers):
                 x = seen[site][r, 1 : len(gold.ids[number])]

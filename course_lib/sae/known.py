@@ -16,7 +16,7 @@ import torch
 
 from course_lib.intervals import bootstrap_interval
 from course_lib.sae.concepts import GoldTokens
-from course_lib.sae.stream import batched, padded
+from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.lexicon import LEXICON, TOPICS
 
 
@@ -82,8 +82,7 @@ def topic_knowledge(lm: Any, gold: GoldTokens) -> TopicKnowledge:
                     for word, topic in zip(gold.words, gold.topics, strict=True)])  # fmt: skip
     asked = own & np.append(False, gold.judged["topic: " + TOPICS[0]][:-1])
     share, right, places = [], [], 0
-    for numbers in batched(gold.ids):
-        ids, mask = padded(lm, [gold.ids[number] for number in numbers])
+    for numbers, ids, mask in lm.batches(gold.ids, BATCH_TOKENS):
         probs = lm(ids, mask).logits[..., : len(lm.tokenizer)].softmax(-1)
         masses = probs @ groups.T.to(probs)  # [B, T, 12], of the next word
         for r, number in enumerate(numbers):
