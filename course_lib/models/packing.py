@@ -1,12 +1,17 @@
-"""Scoring many sentences with one model: each different sentence once, similar lengths together."""
+"""Many sentences in one model: each different one once, and what two begin with once.
+
+Sentences of a suite, or a text with some words erased, often begin alike. Where a model takes an
+attention mask of our own, such sentences share a row of tokens (`pack`), in which each token sees
+only the tokens before it in its own sentence.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -101,76 +106,118 @@ def score_unique(lm: TextModel, ids: Iterable[Ids]) -> dict[Ids, Tensor]:
     return scores
 
 
+@dataclass(frozen=True)
 class Row:
-    """Sequences that share their beginnings, as one row of tokens: a tree, parents first.
+    """Sequences that share their beginnings, as one row of W tokens: a tree.
 
     "The dog sleeps" and "The dog sleep" become The, dog, sleeps, sleep; both last words have
     "dog" as parent and stand at the same position.
+
+    Attributes
+    ----------
+    tokens, parents, positions : lists of W ints; the root is its own parent
+    paths : dict, sequence -> places of its tokens in the row
+    seen : bool [W, W], True where the token of the row sees that of the column
     """
 
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self.parents: list[int] = []
-        self.positions: list[int] = []
-        self.paths: dict[Ids, list[int]] = {}  # sequence -> places of its tokens in the row
+    tokens: list[int]
+    parents: list[int]
+    positions: list[int]
+    paths: dict[Ids, list[int]]
+    seen: Tensor
 
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def add(self, item: Ids, shared: int, before: list[int]) -> None:
-        """Add a sequence whose first `shared` tokens stand at the places `before` has."""
-        path = before[:shared]
-        for position in range(shared, len(item)):
-            self.parents.append(path[-1] if path else 0)
-            path.append(len(self.tokens))
-            self.tokens.append(item[position])
-            self.positions.append(position)
-        self.paths[item] = path
 
+def pack(ids: Sequence[Ids], row_tokens: int, ends_last: bool = False) -> list[Row]:
+    """Pack different sequences in alphabetical order, so that common beginnings meet, in rows.
 
-def pack(ids: Sequence[Ids], row_tokens: int) -> list[Row]:
-    """Pack sequences in alphabetical order, so that common beginnings meet, in rows.
+    Parameters
+    ----------
+    row_tokens : a row holds at most so many tokens, or one sequence if that is longer
+    ends_last : the tokens of a row stand in the order of their positions. Of sequences of one
+        length the last tokens are then the last of the row, in the order of the sequences.
 
-    A row holds at most `row_tokens` tokens, or one sequence if that is longer.
+    Examples
+    --------
+    >>> (row,) = pack([(1, 5, 6), (1, 5, 7)], row_tokens=9)
+    >>> row.tokens, row.parents, row.paths[1, 5, 7]
+    ([1, 5, 6, 7], [0, 0, 1, 1], [0, 1, 3])
     """
-    rows, last = [Row()], ()
-    for item in ids:
-        shared = 0
-        while shared < min(len(item), len(last)) and item[shared] == last[shared]:
-            shared += 1
-        if last and len(rows[-1]) + len(item) - shared > row_tokens:
-            rows.append(Row())
-            shared = 0
-        rows[-1].add(item, shared, rows[-1].paths.get(last, []))
-        last = item
-    return rows
+    rows, group, used = [], [], 0
+    for item, new in zip(ids, _fresh(_table(ids)).sum(1).tolist(), strict=True):
+        if group and used + new > row_tokens:
+            rows.append(_tree(group, ends_last))
+            group = []
+        used = used + new if group else len(item)
+        group.append(item)
+    return [*rows, _tree(group, ends_last)]
+
+
+def _table(ids: Sequence[Ids]) -> Tensor:
+    """Sequences as rows [G, L], -1 beyond their ends."""
+    width = max(map(len, ids))
+    return torch.tensor([(*item, *(-1,) * (width - len(item))) for item in ids])
+
+
+def _fresh(table: Tensor) -> Tensor:
+    """[G, L] -> True from the first token on in which a sequence differs from the one before."""
+    changed = torch.ones_like(table, dtype=torch.bool)
+    changed[1:] = (table[1:] != table[:-1]).cumsum(1) > 0
+    return changed & (table >= 0)
+
+
+def _tree(ids: Sequence[Ids], by_position: bool) -> Row:
+    table = _table(ids)  # [G, L]
+    fresh, valid = _fresh(table), table >= 0
+    number = fresh.flatten().cumsum(0).view_as(table) - 1
+    node = torch.where(fresh, number, -1).cummax(0).values  # a shared token has its first number
+    position = fresh.nonzero()[:, 1]  # of each node
+    order = torch.arange(len(position))
+    if by_position:
+        order = position.argsort(stable=True)
+    path = order.argsort()[node]  # [G, L]: places in the row
+    later, earlier = torch.tril_indices(table.shape[1], table.shape[1])
+    there = valid[:, later]
+    seen = torch.zeros(len(order), len(order), dtype=torch.bool)
+    seen[path[:, later][there], path[:, earlier][there]] = True
+    parents = torch.zeros_like(order)
+    parents[path[:, 1:][valid[:, 1:]]] = path[:, :-1][valid[:, 1:]]
+    paths = {item: places[: len(item)] for item, places in zip(ids, path.tolist(), strict=True)}
+    lists = (x.tolist() for x in (table[fresh][order], parents, position[order]))
+    return Row(*lists, paths, seen)
+
+
+def inputs(lm: Any, rows: Sequence[Row], right: bool = False) -> dict[str, Tensor]:
+    """What the model is called with: ids [R, W], positions [R, W] and mask [R, 1, W, W].
+
+    The mask is added to the attention scores. Rows are aligned at the left, or at the right.
+    """
+    width = max(map(len, rows))
+    ids, positions = torch.zeros(2, len(rows), width, dtype=torch.long)
+    # padding sees itself: a row of the mask with nothing to see has no softmax
+    seen = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
+    for r, row in enumerate(rows):
+        span = slice(width - len(row), None) if right else slice(len(row))
+        ids[r, span], positions[r, span] = torch.tensor(row.tokens), torch.tensor(row.positions)
+        seen[r, span, span] = row.seen
+    dtype = next(lm.model.parameters()).dtype
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, torch.finfo(dtype).min)
+    found = {"input_ids": ids, "position_ids": positions, "attention_mask": mask[:, None]}
+    return {name: x.to(lm.device) for name, x in found.items()}
 
 
 @torch.no_grad()
 def score_rows(lm: Any, rows: Sequence[Row]) -> dict[Ids, Tensor]:
     """Score the sequences of packed rows; each token sees the tokens it descends from alone."""
-    width = max(map(len, rows))
-    tokens, parents, positions = np.zeros((3, len(rows), width), dtype=np.int64)
-    seen = np.zeros((len(rows), width, width), dtype=bool)
-    seen[:, range(width), range(width)] = True  # padding sees itself: an empty row has no softmax
-    for b, row in enumerate(rows):
-        size = len(row)
-        tokens[b, :size], parents[b, :size] = row.tokens, row.parents
-        positions[b, :size] = row.positions
-        for place in range(1, size):
-            if row.positions[place]:
-                seen[b, place] |= seen[b, row.parents[place]]
-    ids, parent = torch.tensor(tokens), torch.tensor(parents)  # [R, T]
-    dtype = next(lm.model.parameters()).dtype
-    mask = torch.zeros(seen.shape, dtype=dtype)
-    mask.masked_fill_(~torch.tensor(seen), torch.finfo(dtype).min)
-    logits = lm(
-        ids.to(lm.device),
-        mask[:, None].to(lm.device),  # [R, 1, T, T], added to the attention scores
-        position_ids=torch.tensor(positions, device=lm.device),
-    ).logits.cpu()
+    given = inputs(lm, rows)
+    logits = lm(**given).logits.cpu()  # [R, W, V]
+    ids, parent = given["input_ids"].cpu(), torch.zeros(logits.shape[:2], dtype=torch.long)
+    for r, row in enumerate(rows):
+        parent[r, : len(row)] = torch.tensor(row.parents)
     r = torch.arange(len(rows))[:, None]
-    logp = (logits[r, parent, ids] - logits.logsumexp(-1)[r, parent]).double()  # [R, T]
+    logp = (logits[r, parent, ids] - logits.logsumexp(-1)[r, parent]).double()  # [R, W]
     return {
         item: logp[b, path[1:]] for b, row in enumerate(rows) for item, path in row.paths.items()
     }
