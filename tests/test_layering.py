@@ -4,6 +4,7 @@ is quick."""
 import ast
 import graphlib
 import io
+import re
 import statistics
 import subprocess
 import sys
@@ -131,6 +132,17 @@ def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
 
 def test_the_root_is_the_list_of_doors():
     assert {path.stem for path in PACKAGE.glob("*.py")} == set(DOORS)
+
+
+def test_the_layers_in_contributing_are_the_layers():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (table,) = re.findall(r"\|---\|---\|\n(.*?)\n\n", text, re.S)
+    told = [set(re.findall(r"`(\w+)`", line)) for line in table.splitlines()]
+    assert told == [{part for part in layer if exists(part)} for layer in LAYERS]
+
+
+def exists(part: str) -> bool:
+    return (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file()
 
 
 @EVERY_FILE
