@@ -56,7 +56,7 @@ slides: $(READY)
 
 # Write exercises/ from solutions/.
 exercises: $(READY)
-	@$(PY) -m course_lib.exercises
+	@$(PY) -m course_lib.grading.exercises
 
 # Train the bundled models again and write their cards; a stopped run continues. glibc would give
 # large tensors back to the system at every step and fault them in again: the options keep them.

@@ -19,10 +19,10 @@ import torch
 import transformers
 
 from course_lib import load_model
-from course_lib.assets import AssetError
 from course_lib.behaviour import Protocol, score_pairs
-from course_lib.language_model import LanguageModel
-from course_lib.suites import as_pairs
+from course_lib.behaviour.suites import as_pairs
+from course_lib.models.assets import AssetError
+from course_lib.models.language_model import LanguageModel
 from course_lib.world.suites import course_suite
 
 PLAIN_BATCH = 32  # pairs

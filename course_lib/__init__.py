@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from course_lib.model import load_model
+    from course_lib.models.loading import load_model
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_model"]
@@ -18,7 +18,7 @@ __all__ = ["__version__", "load_model"]
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from course_lib.model import load_model
+        from course_lib.models.loading import load_model
 
         return load_model
     raise AttributeError(f"module 'course_lib' has no attribute {name!r}")

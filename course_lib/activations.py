@@ -1,6 +1,6 @@
 """Look at the inside of a model, or change it, while it runs: `record` and `replace`.
 
-Sites such as "resid_post.3" are listed in ``course_lib.sites``.
+Sites such as "resid_post.3" are listed in ``course_lib.models.sites``.
 
 Both are context managers around plain PyTorch hooks on the unmodified model. They remove their
 hooks at the end, also after an exception, and they nest: hooks run in the order of entering, so
@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from course_lib.sites import Place, find_place
+from course_lib.architectures import parts
+from course_lib.models.sites import Place, find_place
 
 Edit = Tensor | Callable[[Tensor], Tensor]
 
@@ -67,7 +68,8 @@ def record(model: Any, sites: str | Iterable[str]) -> Iterator[Recording]:
     True
     """
     names = [sites] if isinstance(sites, str) else list(sites)
-    places = {site: find_place(model, site) for site in names}
+    known = parts(model)
+    places = {site: find_place(known, site) for site in names}
     seen = Recording()
     with ExitStack() as stack:
         for site, place in places.items():
@@ -103,7 +105,8 @@ def replace(model: Any, edits: Mapping[str, Edit]) -> Iterator[None]:
     >>> bool((without_attention == lm.logits("The dog sleeps.")).all())
     False
     """
-    places = {site: find_place(model, site) for site in edits}
+    known = parts(model)
+    places = {site: find_place(known, site) for site in edits}
     if any(site.startswith("pattern") for site in edits):
         raise ValueError(
             "Attention weights can be recorded but not replaced: the model returns them after "

@@ -155,18 +155,29 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def bare_model(model: Any) -> nn.Module:
-    """Return the PyTorch module inside a LanguageModel, or the module itself."""
-    inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
-    if not isinstance(inner, nn.Module):
-        raise UnsupportedArchitecture(
-            f"{type(model).__name__} has no layers to look into; {_supported()}"
-        )
-    return inner
+@dataclass(frozen=True)
+class Parts:
+    """Where the pieces of one model are: the table's row, and the modules that it names.
+
+    Every function of this file, of `models.sites` and of `activations` takes `Parts` in place of
+    a model. Code that asks many times in one call makes them once, at its start: `parts(lm)`.
+
+    Attributes
+    ----------
+    model : the PyTorch module itself, without the LanguageModel around it
+    family : its row of the table
+    blocks : the transformer blocks
+    output : the module with the unembedding matrix
+    """
+
+    model: nn.Module
+    family: Family
+    blocks: nn.ModuleList
+    output: nn.Module
 
 
-def family_of(model: Any) -> Family:
-    """Return the row of the table for a LanguageModel or a bare ``transformers`` model.
+def parts(model: Any) -> Parts:
+    """Find the pieces of a LanguageModel or ``transformers`` model; `Parts` stay as they are.
 
     Raises
     ------
@@ -176,10 +187,26 @@ def family_of(model: Any) -> Family:
     Examples
     --------
     >>> from course_lib import load_model
-    >>> family_of(load_model()).blocks
-    'transformer.h'
+    >>> found = parts(load_model())
+    >>> len(found.blocks), parts(found) is found
+    (6, True)
     """
+    if isinstance(model, Parts):
+        return model
     inner = bare_model(model)
+    family, kind = _row(inner)
+    try:
+        found = inner.get_submodule(family.blocks), inner.get_submodule(family.unembedding)
+    except AttributeError as error:
+        raise UnsupportedArchitecture(
+            f"{type(inner).__name__} is not a {kind!r} language model with its output layer: "
+            f"{error}. Load it with load_model, AutoModelForCausalLM or AutoModelForMaskedLM."
+        ) from None
+    return Parts(inner, family, *found)
+
+
+def _row(inner: nn.Module) -> tuple[Family, str]:
+    """The row of the table for a module, and its name there."""
     config = getattr(inner, "config", None)
     kind = getattr(config, "model_type", type(inner).__name__)
     family = FAMILIES.get(kind)
@@ -193,15 +220,31 @@ def family_of(model: Any) -> Family:
                 f"This {kind!r} model has {option}={getattr(config, option)!r}, which wires its "
                 f"blocks differently; we support {option}={value!r}. Choose another model."
             )
-    try:
-        inner.get_submodule(family.blocks)
-        inner.get_submodule(family.unembedding)
-    except AttributeError as error:
+    return family, kind
+
+
+def bare_model(model: Any) -> nn.Module:
+    """Return the PyTorch module inside a LanguageModel or its parts, or the module itself."""
+    inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    if not isinstance(inner, nn.Module):
         raise UnsupportedArchitecture(
-            f"{type(inner).__name__} is not a {kind!r} language model with its output layer: "
-            f"{error}. Load it with load_model, AutoModelForCausalLM or AutoModelForMaskedLM."
-        ) from None
-    return family
+            f"{type(model).__name__} has no layers to look into; {_supported()}"
+        )
+    return inner
+
+
+def family_of(model: Any) -> Family:
+    """Return the row of the table for a LanguageModel, a bare ``transformers`` model or its parts.
+
+    Raises UnsupportedArchitecture as `parts` does.
+
+    Examples
+    --------
+    >>> from course_lib import load_model
+    >>> family_of(load_model()).blocks
+    'transformer.h'
+    """
+    return parts(model).family
 
 
 def _supported() -> str:
@@ -213,7 +256,7 @@ def _supported() -> str:
 
 def blocks(model: Any) -> nn.ModuleList:
     """Return the list of transformer blocks."""
-    return bare_model(model).get_submodule(family_of(model).blocks)
+    return parts(model).blocks
 
 
 def n_layers(model: Any) -> int:
@@ -223,8 +266,7 @@ def n_layers(model: Any) -> int:
 
 def n_heads(model: Any) -> int:
     """Return the number of attention (query) heads per block."""
-    family_of(model)
-    return int(bare_model(model).config.num_attention_heads)
+    return int(parts(model).model.config.num_attention_heads)
 
 
 def unembedding(model: Any) -> Tensor:
@@ -233,7 +275,7 @@ def unembedding(model: Any) -> Tensor:
     In most families it is the token embedding itself (tied), so never change it in place. For
     the BERT family it follows a transform with its own norm: logits = W f(h) + b.
     """
-    return bare_model(model).get_submodule(family_of(model).unembedding).weight
+    return parts(model).output.weight
 
 
 def final_norm(model: Any) -> nn.Module:
@@ -241,10 +283,10 @@ def final_norm(model: Any) -> nn.Module:
 
     Raises UnsupportedArchitecture for the BERT family, whose blocks end with their own norm.
     """
-    path = family_of(model).final_norm
-    if path is None:
+    found = parts(model)
+    if found.family.final_norm is None:
         raise UnsupportedArchitecture(
             "This model has no final norm: each block normalises its own output (post-norm). "
             "Use resid_post of the last layer."
         )
-    return bare_model(model).get_submodule(path)
+    return found.model.get_submodule(found.family.final_norm)

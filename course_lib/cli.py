@@ -170,7 +170,7 @@ def run_check(options: argparse.Namespace) -> int:
 
     The exit status is 1 while a check fails, so that scripts can rely on it.
     """
-    from course_lib import progress
+    from course_lib import journal
     from course_lib.grading import checking
 
     try:
@@ -179,17 +179,18 @@ def run_check(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     for result in report.results:
-        progress.record_check(result)
+        journal.record_check(result)
     print(report)
     return int(not report.ok)
 
 
 def run_progress(options: argparse.Namespace) -> int:
     """Print the progress of each unit, how good the predictions were, and where this is kept."""
-    from course_lib import progress
-    from course_lib.calibration import calibration
+    from course_lib import journal
+    from course_lib.progress import progress_report
+    from course_lib.progress.calibration import calibration
 
-    print(progress.progress_report(), calibration(), f"File: {progress.journal()}", sep="\n\n")
+    print(progress_report(), calibration(), f"File: {journal.path()}", sep="\n\n")
     return 0
 
 
@@ -197,7 +198,7 @@ def run_features(options: argparse.Namespace) -> int:
     """Read generated texts with course-lm and write what each feature of course-sae reacts to."""
     from itertools import islice
 
-    from course_lib.model import load_model
+    from course_lib.models.loading import load_model
     from course_lib.sae import generated_documents, index_features, load_sae, write_page
 
     if options.texts < 1 or not options.out.parent.is_dir():

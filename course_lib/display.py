@@ -1,4 +1,4 @@
-"""What a notebook shows: figures that carry alt text and tables that read well aloud."""
+"""What a notebook shows: figures that carry alt text, with the plotted numbers as tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 from PIL import Image
+
+from course_lib.tables import Table
+
+__all__ = ["AltFigure", "Figure", "Table", "show"]
 
 DPI = 96
 
@@ -73,51 +77,3 @@ def show(figure: Figure, alt: str, caption: str = "", tables: Sequence[Table] = 
             "against what, and the main thing a reader should see."
         )
     return AltFigure(figure, alt, caption, tuple(tables))
-
-
-@dataclass(frozen=True)
-class Table:
-    """A small table that renders as accessible HTML and as aligned text.
-
-    Attributes
-    ----------
-    columns : header of each column; the first column holds the row headers.
-    rows : cells, already formatted or plain values (floats print with one decimal).
-    caption : title of the table, read out first by a screen reader.
-    note : source or protocol, printed below.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    caption: str = ""
-    note: str = ""
-
-    def _cells(self) -> list[list[str]]:
-        return [[f"{c:.1f}" if isinstance(c, float) else str(c) for c in row] for row in self.rows]
-
-    def __repr__(self) -> str:
-        cells = [list(self.columns), *self._cells()]
-        widths = [max(len(row[j]) for row in cells) for j in range(len(self.columns))]
-        lines = [
-            "  ".join(
-                c.ljust(w) if j == 0 else c.rjust(w)
-                for j, (c, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in cells
-        ]
-        lines.insert(1, "-" * len(lines[0]))
-        return "\n".join(line.rstrip() for line in [self.caption, *lines, self.note] if line)
-
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in self.columns)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(row[0])}</th>'
-            + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:])
-            + "</tr>"
-            for row in self._cells()
-        )
-        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        style = "white-space:nowrap;text-align:left"  # else a narrow table squeezes it
-        caption = f'<caption style="{style}">{html.escape(self.caption)}</caption>'
-        caption = caption if self.caption else ""
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"

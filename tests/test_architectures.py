@@ -79,10 +79,26 @@ def test_a_model_without_its_output_layer_is_refused():
 
 
 def test_a_language_model_and_its_bare_model_give_the_same_row():
-    from course_lib.model import LanguageModel
+    from course_lib.models.loading import LanguageModel
 
     # llama models have an attribute .model of their own, which must not be taken for ours
     model = random_model("llama")
     lm = LanguageModel(model, word_tokenizer())
     assert arch.bare_model(lm) is model and arch.bare_model(model) is model
     assert arch.family_of(lm) is arch.family_of(model)
+
+
+def test_parts_are_looked_up_once_in_a_call(monkeypatch):
+    from course_lib.activations import record, replace
+
+    model, asked = random_model("gpt2"), []
+    row = arch._row
+    monkeypatch.setattr(arch, "_row", lambda inner: asked.append(inner) or row(inner))
+    sites = [f"{name}.{layer}" for name in ("resid_pre", "z") for layer in (0, 1)]
+    with record(model, sites), replace(model, {"resid_mid.0": lambda x: x}):
+        pass
+    assert asked == [model] * 2
+    found = arch.parts(model)
+    assert arch.parts(found) is found and arch.bare_model(found) is model
+    assert arch.blocks(found) is arch.blocks(model) and arch.n_heads(found) == arch.n_heads(model)
+    assert arch.final_norm(found) is arch.final_norm(model) and len(asked) == 6

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from course_lib import assets
+from course_lib.models import assets
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from torch import nn
 from course_lib import attribution as att
 from course_lib.attribution import games, gradients, question
 from course_lib.attribution.result import Attribution
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
+from course_lib.models.packing import inputs, pack
 from tests.families import CAUSAL, VOCAB, byte_tokenizer, random_model, word_tokenizer
 
 TEXT = "The two dogs in a cat"
@@ -99,15 +100,16 @@ def test_batched_values_are_those_of_one_text_at_a_time(kind, packed):
 
 def test_packed_rows_share_beginnings_and_keep_every_row():
     rows = sorted({tuple(row) for row in torch.randint(1, 3, (40, 6)).tolist()})
-    groups = list(question._groups(rows))
-    assert [row for group in groups for row in group] == rows
-    ids, positions, mask = question.pack(groups)
+    packed = pack(rows, question.ROW_TOKENS, ends_last=True)
+    assert [ids for row in packed for ids in row.paths] == rows
+    given = inputs(family("gpt2"), packed, right=True)
+    ids, positions = given["input_ids"], given["position_ids"]
     assert ids.shape[1] <= question.ROW_TOKENS
-    for b, group in enumerate(groups):
-        for n, row in enumerate(group):
-            end = ids.shape[1] - len(group) + n
-            seen = (mask[b, end] == 0).nonzero()[:, 0]
-            assert tuple(ids[b, seen].tolist()) == row
+    for b, row in enumerate(packed):
+        for n, sequence in enumerate(row.paths):
+            end = ids.shape[1] - len(row.paths) + n
+            seen = (given["attention_mask"][b, 0, end] == 0).nonzero()[:, 0]
+            assert tuple(ids[b, seen].tolist()) == sequence
             assert positions[b, seen].tolist() == list(range(6))
 
 

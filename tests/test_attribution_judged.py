@@ -10,7 +10,7 @@ from course_lib import attribution as att
 from course_lib.attribution import causes, games
 from course_lib.attribution import judge as judged
 from course_lib.attribution.result import Attribution
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from tests.families import CAUSAL, random_model, word_tokenizer
 
 TEXT, TARGET, FOIL = "The two dogs in a cat", "sleep", "sleeps"

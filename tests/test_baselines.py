@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig, load_baseline
+from course_lib.models.recurrent import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig, load_baseline
 
 SEGMENT = 4
 

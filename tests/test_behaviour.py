@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 from course_lib.behaviour import (
     Pair,
     Protocol,
@@ -21,11 +20,12 @@ from course_lib.behaviour import (
     score_suite,
     surprisals,
 )
-from course_lib.language_model import LanguageModel
-from course_lib.ngram import NGramModel
-from course_lib.regions import find_spans, join_regions, sum_by_region, token_regions
-from course_lib.scoring import bootstrap_means
-from course_lib.text_model import UnknownWordsWarning
+from course_lib.behaviour.regions import find_spans, join_regions, sum_by_region, token_regions
+from course_lib.intervals import bootstrap_level_means
+from course_lib.models.language_model import LanguageModel
+from course_lib.models.ngram import NGramModel
+from course_lib.models.recurrent import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
+from course_lib.models.text_model import UnknownWordsWarning
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real data is not here")
@@ -296,7 +296,7 @@ def test_bootstrap_intervals_match_the_binomial_and_the_seed():
 def test_bootstrap_draws_are_those_of_resampling_items():
     values = np.array([0, 0.5, 0.5, 1, 1, 1, 1, 1])
     rng = np.random.default_rng(0)
-    quick = bootstrap_means(values, 20_000, rng)
+    quick = bootstrap_level_means(values, 20_000, rng)
     plain = rng.choice(values, size=(20_000, len(values))).mean(1)
     assert quick.mean() == pytest.approx(plain.mean(), abs=0.005)
     assert quick.std() == pytest.approx(plain.std(), abs=0.005)

@@ -8,8 +8,16 @@ import sys
 
 import pytest
 
-from course_lib.calibration import Calibration, Scored, calibration, interval, kind_of, score
-from course_lib.progress import record, record_prediction, reveal
+from course_lib.intervals import wilson
+from course_lib.journal import record
+from course_lib.progress import record_prediction, reveal
+from course_lib.progress.calibration import (
+    Calibration,
+    Scored,
+    calibration,
+    kind_of,
+    score,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -158,8 +166,8 @@ def test_without_confidence_and_numbers_the_table_stands_alone():
 
 
 def test_interval_of_a_share():
-    assert interval(0, 5)[0] == pytest.approx(0) and interval(5, 5)[1] == pytest.approx(1)
-    low, high = interval(50, 100)
+    assert wilson(0, 5)[0] == pytest.approx(0) and wilson(5, 5)[1] == pytest.approx(1)
+    low, high = wilson(50, 100)
     assert (low, high) == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))
 
 
@@ -168,5 +176,5 @@ def test_nothing_is_scored_from_nothing():
 
 
 def test_the_view_needs_no_torch():
-    source = "import sys, course_lib.calibration; sys.exit('torch' in sys.modules)"
+    source = "import sys, course_lib.progress.calibration; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source]).returncode == 0

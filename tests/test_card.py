@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from course_lib.assets import ASSETS
-from course_lib.model import load_model
+from course_lib.models.assets import ASSETS
+from course_lib.models.loading import load_model
 from course_lib.training.card import correct, held_out_loss, lens_accuracy, score_task
 from course_lib.world import TASKS
 
@@ -32,7 +32,7 @@ def test_the_loss_of_the_course_model_is_near_the_entropy_of_the_generator():
 
 
 def test_every_bundled_model_has_a_card_that_names_its_weights():
-    from course_lib.assets import BUNDLED, sha256
+    from course_lib.models.assets import BUNDLED, sha256
 
     for name in BUNDLED:
         text = (ASSETS / name / "card.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from course_lib import cli, doctor, progress
+from course_lib import cli, doctor, journal
 from course_lib.checks.results import CheckResult, PartResult
 from course_lib.grading import checking
 
@@ -134,7 +134,7 @@ def test_check_prints_and_records_the_report_and_its_status_says_whether_all_is_
     monkeypatch.setattr(checking, "check_notebook", lambda path: Report())
     assert cli.main(["check", "exercises/any.ipynb"]) == code
     assert "3 of 7 points" in capsys.readouterr().out
-    assert [event["earned"] for event in progress.events("check")] == [3]
+    assert [event["earned"] for event in journal.events("check")] == [3]
 
 
 def test_progress_prints_units_calibration_and_where_the_file_is(capsys, monkeypatch, tmp_path):
@@ -144,7 +144,7 @@ def test_progress_prints_units_calibration_and_where_the_file_is(capsys, monkeyp
     assert (
         re.search(r"01 Behaviour +0 of 7", out) and "Predictions with an outcome so far: 0" in out
     )
-    assert f"File: {progress.journal()}" in out
+    assert f"File: {journal.path()}" in out
 
 
 @pytest.mark.parametrize(("name", "shown"), [("grading", False), ("memory", True)])

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_lib import assets, doctor, progress
-from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings
+from course_lib import doctor, journal
+from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings, course, machine, outside
+from course_lib.models import assets
 
 
 def test_diagnose_looks_at_everything_and_is_quick():
@@ -51,41 +52,41 @@ def test_old_and_new_pythons_are_refused(monkeypatch):
     version = namedtuple("version", "major minor micro")
     for found, status in (((3, 10, 2), RED), ((3, 11, 0), GREEN), ((3, 14, 0), RED)):
         monkeypatch.setattr(sys, "version_info", version(*found))
-        assert doctor.check_python().status == status
+        assert machine.check_python().status == status
 
 
 def test_missing_and_outdated_packages_are_named(monkeypatch):
     wanted = ["torch>=99", "no-such-package-here>=1", "numpy", "absent; extra == 'dev'"]
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: wanted)
-    found = doctor.check_packages()
+    monkeypatch.setattr(course.metadata, "requires", lambda name: wanted)
+    found = course.check_packages()
     assert found.status == RED and "make lab" in found.fix
     assert "torch is 2" in found.detail and "no-such-package-here is missing" in found.detail
     assert "absent" not in found.detail and "numpy" not in found.detail
 
 
 def test_a_package_that_is_not_installed_is_a_problem(monkeypatch):
-    monkeypatch.setattr(doctor, "DISTRIBUTION", "no-such-course")
-    assert doctor.check_packages().status == RED
+    monkeypatch.setattr(course, "DISTRIBUTION", "no-such-course")
+    assert course.check_packages().status == RED
 
 
 @pytest.mark.parametrize(("gib", "status"), [(8, GREEN), (1.5, AMBER), (0.5, RED)])
 def test_memory(monkeypatch, gib, status):
     memory = namedtuple("memory", "available")
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(gib * doctor.GIB))
-    monkeypatch.setattr(doctor, "_container_memory_left", lambda default: default)
-    assert doctor.check_memory().status == status
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory(gib * machine.GIB))
+    monkeypatch.setattr(machine, "_container_memory_left", lambda default: default)
+    assert machine.check_memory().status == status
 
 
 def test_memory_limit_of_a_container_counts(monkeypatch):
-    monkeypatch.setattr(doctor, "_container_memory_left", lambda default: doctor.GIB // 2)
-    assert doctor.check_memory().status == RED
+    monkeypatch.setattr(machine, "_container_memory_left", lambda default: machine.GIB // 2)
+    assert machine.check_memory().status == RED
 
 
 @pytest.mark.parametrize(("gib", "status"), [(8, GREEN), (0.5, AMBER), (0.1, RED)])
 def test_disk(monkeypatch, gib, status):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(gib * doctor.GIB))
-    assert doctor.check_disk().status == status
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(gib * machine.GIB))
+    assert machine.check_disk().status == status
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def processor(monkeypatch, tmp_path):
 
     def fake(cores: int, limit: str | None, wanted: str | None):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-        monkeypatch.setattr(doctor, "CGROUP", tmp_path)
+        monkeypatch.setattr(machine, "CGROUP", tmp_path)
         if limit is not None:
             (tmp_path / "cpu.max").write_text(limit)
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -118,7 +119,7 @@ def processor(monkeypatch, tmp_path):
 )
 def test_more_threads_than_cores_is_a_warning(processor, cores, limit, wanted, status, fix):
     processor(cores, limit, wanted)
-    found = doctor.check_threads()
+    found = machine.check_threads()
     assert found.status == status and found.fix.startswith(fix) and bool(fix) == bool(found.fix)
 
 
@@ -140,7 +141,7 @@ def test_blas(monkeypatch, built, loaded, status):
     ]
     monkeypatch.setattr("numpy.show_config", lambda mode: config)
     monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [*pools, {"user_api": "openmp"}])
-    found = doctor.check_blas()
+    found = machine.check_blas()
     assert found.status == status
     assert status == GREEN or re.search(r"pip install .* numpy==\d", found.fix)
 
@@ -151,36 +152,36 @@ def test_a_damaged_model_is_named(monkeypatch):
             raise assets.AssetError("sha256 differs")
 
     monkeypatch.setattr(assets, "asset_folder", damaged)
-    found = doctor.check_models()
+    found = course.check_models()
     assert found.status == RED and found.detail.endswith(": " + assets.BUNDLED[-1])
     assert "git checkout" in found.fix
     monkeypatch.setattr(assets, "asset_folder", lambda name: None)
-    assert doctor.check_models().status == GREEN
+    assert course.check_models().status == GREEN
 
 
 def test_a_missing_widget_extension_is_a_warning(monkeypatch, tmp_path):
     monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *parts: [str(tmp_path)])
-    assert doctor.check_widgets().status == AMBER
+    assert course.check_widgets().status == AMBER
     manager = tmp_path / "@jupyter-widgets" / "jupyterlab-manager"
     manager.mkdir(parents=True)
     (manager / "package.json").write_text("{}")
-    assert doctor.check_widgets().status == GREEN
+    assert course.check_widgets().status == GREEN
 
 
 def test_folders_that_cannot_be_written(monkeypatch):
-    for refused, status in ((doctor.COURSE / "notebooks", RED), (progress.home(), AMBER)):
+    for refused, status in ((doctor.COURSE / "notebooks", RED), (journal.home(), AMBER)):
         problems = {refused: "denied"}
-        monkeypatch.setattr(doctor, "_write_problem", lambda f, p=problems: p.get(f, ""))
-        assert doctor.check_writing().status == status
+        monkeypatch.setattr(course, "_write_problem", lambda f, p=problems: p.get(f, ""))
+        assert course.check_writing().status == status
     monkeypatch.undo()
-    assert doctor._write_problem(Path("/proc/no-such-folder")) != ""
+    assert course._write_problem(Path("/proc/no-such-folder")) != ""
 
 
 def test_a_progress_file_that_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_HOME", str(tmp_path))
-    progress.record("note")
-    monkeypatch.setattr(os, "access", lambda path, mode: path != progress.journal())
-    found = doctor.check_writing()
+    journal.record("note")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != journal.path())
+    found = course.check_writing()
     assert found.status == AMBER and "chmod" in found.fix
 
 
@@ -189,8 +190,10 @@ def test_a_hub_that_is_switched_off_is_left_alone(monkeypatch, name):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
     monkeypatch.setenv(name, "1")
-    monkeypatch.setattr(doctor, "_connection_problem", lambda address: pytest.fail("it was called"))
-    assert doctor.check_hub() == Finding(
+    monkeypatch.setattr(
+        outside, "_connection_problem", lambda address: pytest.fail("it was called")
+    )
+    assert outside.check_hub() == Finding(
         "model hub", GREEN, f"switched off ({name}); the course needs none"
     )
 
@@ -200,31 +203,31 @@ def hub(monkeypatch):
     """A hub on this machine that only listens; its address."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(doctor, "getproxies", dict)
+    monkeypatch.setattr(outside, "getproxies", dict)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         yield os.environ["HF_ENDPOINT"]
 
 
 def test_a_hub_that_answers(hub):
-    assert doctor.check_hub() == Finding("model hub", GREEN, "127.0.0.1 answers")
+    assert outside.check_hub() == Finding("model hub", GREEN, "127.0.0.1 answers")
 
 
 def test_a_hub_behind_a_proxy_is_reached_through_it(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "https://hub.invalid")
-    monkeypatch.setattr(doctor, "getproxies", lambda: {"https": hub.removeprefix("http://")})
-    assert doctor.check_hub().status == GREEN
+    monkeypatch.setattr(outside, "getproxies", lambda: {"https": hub.removeprefix("http://")})
+    assert outside.check_hub().status == GREEN
 
 
 def test_a_hub_that_cannot_be_reached_is_a_warning(hub, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # closed again when we ask
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
-    found = doctor.check_hub()
+    found = outside.check_hub()
     assert found.status == AMBER and "refused" in found.detail
     assert "Nothing to repair for the course" in found.fix
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:no-port")
-    assert doctor.check_hub().status == AMBER
+    assert outside.check_hub().status == AMBER
 
 
 def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_doctor_up(monkeypatch):
@@ -236,7 +239,7 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_doctor_up(monkeypat
 
     monkeypatch.setattr(socket, "create_connection", slow)
     started = time.perf_counter()
-    assert "no answer" in doctor._connection_problem("https://hub.invalid", seconds=0.1)
+    assert "no answer" in outside._connection_problem("https://hub.invalid", seconds=0.1)
     assert time.perf_counter() - started < 5
     found.set()
 
@@ -245,7 +248,7 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_doctor_up(monkeypat
 def tools(monkeypatch, tmp_path):
     """Programs that do nothing but print and end with a status: tools(bwrap="exit 0")."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor, "SYSTEM", tmp_path / "sys")
+    monkeypatch.setattr(outside, "SYSTEM", tmp_path / "sys")
 
     def make(**scripts: str):
         for name, script in scripts.items():
@@ -277,7 +280,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="the programs are shell scrip
 def test_grading_back_ends(tools, monkeypatch, scripts, platform, status, detail, fix):
     tools(**scripts)
     monkeypatch.setattr(sys, "platform", platform)
-    found = doctor.check_grading()
+    found = outside.check_grading()
     assert found.status == status and detail in found.detail and fix in found.fix
 
 
@@ -295,7 +298,7 @@ def test_what_forbids_bubblewrap_decides_on_the_fix(tools, setting, value, fix):
     folder = tools(bwrap=NO_MAP)
     (folder / "sys" / setting).parent.mkdir(parents=True)
     (folder / "sys" / setting).write_text(f"{value}\n")
-    assert fix in doctor.check_grading().fix
+    assert fix in outside.check_grading().fix
 
 
 @posix
@@ -304,7 +307,7 @@ def test_the_profile_for_apparmor_is_what_the_shell_writes(tools, monkeypatch):
     setting = folder / "sys" / "kernel" / "apparmor_restrict_unprivileged_userns"
     setting.parent.mkdir(parents=True)
     setting.write_text("1\n")
-    command = doctor.check_grading().fix.split(" | ")[0]
+    command = outside.check_grading().fix.split(" | ")[0]
     written = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True).stdout
     assert written == (
         "abi <abi/4.0>,\ninclude <tunables/global>\n"
@@ -314,7 +317,7 @@ def test_the_profile_for_apparmor_is_what_the_shell_writes(tools, monkeypatch):
 
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
 def test_bubblewrap_itself_is_tried():
-    assert "bwrap works" in doctor.check_grading().detail or doctor.check_grading().fix
+    assert "bwrap works" in outside.check_grading().detail or outside.check_grading().fix
 
 
 EXAMPLE = Findings(

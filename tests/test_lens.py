@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from course_lib.activations import record, replace
 from course_lib.architectures import UnsupportedArchitecture, blocks, family_of, final_norm
-from course_lib.language_model import LanguageModel
+from course_lib.intervals import bootstrap_interval as bootstrap
 from course_lib.lens import (
     causal,
     direct_attribution,
@@ -22,7 +22,8 @@ from course_lib.lens import (
     without,
     word_ranks,
 )
-from course_lib.lens.reading import WordRanks, bootstrap, rank_of
+from course_lib.lens.reading import WordRanks, rank_of
+from course_lib.models.language_model import LanguageModel
 from tests.families import CAUSAL, POST_NORM, VOCAB, random_model, word_tokenizer
 
 TEXT, WORD, FOIL = "The two dogs in a cat", "sleep", "sleeps"

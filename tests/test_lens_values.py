@@ -7,7 +7,6 @@ import torch
 
 from course_lib.activations import record
 from course_lib.architectures import UnsupportedArchitecture, blocks, family_of
-from course_lib.language_model import LanguageModel
 from course_lib.lens import (
     direct_attribution,
     lens_direction,
@@ -26,6 +25,7 @@ from course_lib.lens import (
 )
 from course_lib.lens.parts import output_bias
 from course_lib.lens.tuned import TunedLens, generated_texts
+from course_lib.models.language_model import LanguageModel
 from course_lib.world.lexicon import LEXICON, TOPICS
 from tests import families
 from tests.families import CAUSAL, POST_NORM, VOCAB, WORDS, random_model, word_tokenizer

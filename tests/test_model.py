@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_lib.model import (
+from course_lib.models.loading import (
     LanguageModel,
     ModelNotFoundError,
     NextTokens,
@@ -87,7 +87,7 @@ def test_loading_prints_nothing(folder, capfd):
 
 
 def test_recurrent_baselines_are_language_models_too(tmp_path):
-    from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
+    from course_lib.models.recurrent import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 
     tokenizer = word_tokenizer()
     for module in (
@@ -104,7 +104,7 @@ def test_recurrent_baselines_are_language_models_too(tmp_path):
 
 
 def test_ngram_models_answer_the_same_questions(tmp_path):
-    from course_lib.ngram import NGramModel
+    from course_lib.models.ngram import NGramModel
 
     tokenizer = word_tokenizer()
     corpus = [[2, *tokenizer.encode(text, add_special_tokens=False), 3] for text in TEXTS * 5]
@@ -126,7 +126,9 @@ def assert_three_ways_out(message: str):
 
 @pytest.mark.parametrize("name", ["course-ml", "./no-such-folder", "/no/such/folder", "a b", "~/x"])
 def test_neither_bundled_nor_folder_nor_hub_id_never_asks_the_network(name, monkeypatch):
-    monkeypatch.setattr("course_lib.model._load_from_hub", lambda *a: pytest.fail("asked the hub"))
+    monkeypatch.setattr(
+        "course_lib.models.loading._load_from_hub", lambda *a: pytest.fail("asked the hub")
+    )
     with pytest.raises(ModelNotFoundError, match="not a bundled name") as caught:
         load_model(name)
     assert_three_ways_out(str(caught.value))
@@ -135,7 +137,7 @@ def test_neither_bundled_nor_folder_nor_hub_id_never_asks_the_network(name, monk
 def hub_error(tmp_path, **environment) -> str:
     """The message of load_model("gpt2") in a fresh process with an empty cache."""
     code = (
-        "from course_lib.model import load_model, ModelNotFoundError\n"
+        "from course_lib.models.loading import load_model, ModelNotFoundError\n"
         "try:\n    load_model('gpt2')\n"
         "except ModelNotFoundError as error:\n    print(error)\n"
     )
@@ -174,7 +176,7 @@ def test_the_local_cache_is_asked_before_the_network(folder, monkeypatch):
             return "from the cache"
         raise OSError("asked the network")
 
-    monkeypatch.setattr("course_lib.model._load_transformers", load)
+    monkeypatch.setattr("course_lib.models.loading._load_transformers", load)
     assert load_model("someone/some-model") == "from the cache" and asked == [True]
 
 
@@ -226,7 +228,7 @@ def test_words_that_the_tokenizer_cut_are_named_whole(lm):
 
 def test_the_warning_is_shown_at_every_call(lm):
     code = (
-        "from course_lib.model import load_model\n"
+        "from course_lib.models.loading import load_model\n"
         f"lm = load_model({lm.name!r})\n"
         "for _ in range(3):\n    lm.tokens('The zorp')\n"
     )
@@ -306,7 +308,7 @@ def test_batched_and_single_results_agree(lm, bytes_lm):
 def test_small_batches_give_the_same_scores_in_the_same_order(lm, monkeypatch):
     expected = lm.token_logprobs(TEXTS)
     passes = []
-    monkeypatch.setattr("course_lib.language_model.MAX_BATCH_TOKENS", 8)
+    monkeypatch.setattr("course_lib.models.language_model.MAX_BATCH_TOKENS", 8)
     lm.model.register_forward_hook(lambda *a: passes.append(1))
     try:
         for a, b in zip(lm.token_logprobs(TEXTS), expected, strict=True):
@@ -437,7 +439,7 @@ def test_importing_the_package_is_light():
         "import sys, course_lib\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
         "import torch, time; start = time.process_time()\n"
-        "import course_lib.model, course_lib.activations\n"
+        "import course_lib.models.loading, course_lib.activations\n"
         "assert 'transformers' not in sys.modules\n"
         "print(time.process_time() - start)\n"
     )

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from course_lib.ngram import NGramModel, discount
+from course_lib.models.ngram import NGramModel, discount
 
 WORDS = "the a dog cat fox sleeps sees sings and or old red".split()
 

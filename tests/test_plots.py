@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from course_lib import plots
+from course_lib.behaviour.published import BLIMP, PHENOMENA
 from course_lib.display import Table, show
-from course_lib.published import BLIMP, PHENOMENA
 
 ALT = 'Accuracy by "model", higher is better'
 

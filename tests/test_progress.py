@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib import progress
-from course_lib.widgets.classroom import WIDGET
+from course_lib import journal, progress
+from course_lib.progress.forms import WIDGET
 
 TICKET = [
     {
@@ -45,7 +45,7 @@ def test_prediction_is_stored_and_revealed():
     progress.record_prediction("p", 0.6)
     shown = progress.reveal("p", 0.91234)
     assert str(shown) == "your prediction: 0.6\nwhat came out: 0.9123"
-    assert progress.events("outcome")[0]["outcome"] == 0.91234
+    assert journal.events("outcome")[0]["outcome"] == 0.91234
     assert progress.prediction("other") is None
 
 
@@ -61,28 +61,28 @@ def test_ranking_is_shown_in_order_and_escaped():
 
 
 def test_damaged_line_is_set_aside_once_and_the_rest_is_read():
-    progress.record("note", number=5)
-    with open(progress.journal(), "ab") as file:
+    journal.record("note", number=5)
+    with open(journal.path(), "ab") as file:
         file.write(b'{"event": "note", "time": 1, "numb')  # a kernel killed while writing
-    progress.record("note", number=7)
-    before = progress.journal().read_bytes()
-    with pytest.warns(progress.ProgressWarning, match="1 damaged.*progress-damaged.txt"):
-        assert [e["number"] for e in progress.events()] == [5, 7]
+    journal.record("note", number=7)
+    before = journal.path().read_bytes()
+    with pytest.warns(journal.ProgressWarning, match="1 damaged.*progress-damaged.txt"):
+        assert [e["number"] for e in journal.events()] == [5, 7]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert [e["number"] for e in progress.events()] == [5, 7]
-    assert progress.damaged_file().read_text() == '{"event": "note", "time": 1, "numb\n'
-    assert progress.journal().read_bytes() == before
+        assert [e["number"] for e in journal.events()] == [5, 7]
+    assert journal.damaged_file().read_text() == '{"event": "note", "time": 1, "numb\n'
+    assert journal.path().read_bytes() == before
     assert "progress-damaged.txt" in str(progress.progress_report())
 
 
 def test_damage_is_named_also_where_no_copy_can_be_made():
-    progress.record("note", number=5)
-    progress.damaged_file().mkdir()
-    with open(progress.journal(), "ab") as file:
+    journal.record("note", number=5)
+    journal.damaged_file().mkdir()
+    with open(journal.path(), "ab") as file:
         file.write(b"{")
-    with pytest.warns(progress.ProgressWarning, match="no copy could be made"):
-        assert len(progress.events()) == 1
+    with pytest.warns(journal.ProgressWarning, match="no copy could be made"):
+        assert len(journal.events()) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,36 +104,36 @@ def test_damage_is_named_also_where_no_copy_can_be_made():
     ids=lambda line: str(line[:40]),
 )
 def test_lines_that_are_no_events_do_not_stop_reading(line):
-    progress.record("note", number=1)
-    with open(progress.journal(), "ab") as file:
+    journal.record("note", number=1)
+    with open(journal.path(), "ab") as file:
         file.write(line + b"\n")
-    with pytest.warns(progress.ProgressWarning):
-        assert len(progress.events()) == 1
+    with pytest.warns(journal.ProgressWarning):
+        assert len(journal.events()) == 1
     assert progress.progress_report().rows
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "latin-1"])
 def test_a_file_that_an_editor_stored_in_another_encoding_is_read(encoding):
-    progress.record("note", text="größer als 1")
-    text = progress.journal().read_text("ascii").replace("\n", "\r\n")
-    progress.journal().write_bytes(text.encode(encoding))
-    progress.record("note", text="after")
-    assert [e["text"] for e in progress.events()] == ["größer als 1", "after"]
+    journal.record("note", text="größer als 1")
+    text = journal.path().read_text("ascii").replace("\n", "\r\n")
+    journal.path().write_bytes(text.encode(encoding))
+    journal.record("note", text="after")
+    assert [e["text"] for e in journal.events()] == ["größer als 1", "after"]
 
 
 def test_a_file_filled_up_with_zeros_by_a_crash_is_read():
-    progress.record("note", number=1)
-    with open(progress.journal(), "ab") as file:
+    journal.record("note", number=1)
+    with open(journal.path(), "ab") as file:
         file.write(bytes(5000))
-    progress.record("note", number=2)
-    assert [e["number"] for e in progress.events()] == [1, 2]
+    journal.record("note", number=2)
+    assert [e["number"] for e in journal.events()] == [1, 2]
 
 
 WRITER = """
-from course_lib import progress
+from course_lib import journal
 import sys
 for number in range(200):
-    progress.record("note", id=f"{sys.argv[1]}-{number}", filler="x" * 500)
+    journal.record("note", id=f"{sys.argv[1]}-{number}", filler="x" * 500)
 """
 
 
@@ -141,12 +141,12 @@ def test_two_notebooks_can_write_at_once():
     """Two processes that know nothing of each other, as two kernels."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, name]) for name in "ab"]
     assert [writer.wait(60) for writer in writers] == [0, 0]
-    assert len({event["id"] for event in progress.events()}) == 400
+    assert len({event["id"] for event in journal.events()}) == 400
 
 
 def _write_until_killed(first: int, acknowledge: int) -> None:
     for number in range(first, first + 40):
-        if progress.record("note", id=str(number), filler="x" * 100_000):
+        if journal.record("note", id=str(number), filler="x" * 100_000):
             os.write(acknowledge, f"{number}\n".encode())
     time.sleep(60)
 
@@ -171,7 +171,7 @@ def test_a_kernel_killed_while_writing_loses_nothing_already_recorded():
         confirmed |= set(received.decode().split("\n")[:-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the torn lines, if any
-        found = [event["id"] for event in progress.events()]
+        found = [event["id"] for event in journal.events()]
     assert len(confirmed) >= 50 and confirmed <= set(found)
     assert len(found) == len(set(found)) <= len(confirmed) + 50
 
@@ -179,51 +179,51 @@ def test_a_kernel_killed_while_writing_loses_nothing_already_recorded():
 def test_a_home_that_cannot_be_written_warns_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "file"))
-    with pytest.warns(progress.ProgressWarning, match="COURSE_HOME"):
+    with pytest.warns(journal.ProgressWarning, match="COURSE_HOME"):
         assert not progress.record_prediction("p", 1)
-    with pytest.warns(progress.ProgressWarning, match="cannot be read"):
+    with pytest.warns(journal.ProgressWarning, match="cannot be read"):
         assert progress.prediction("p") is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 def test_a_full_disk_warns_and_goes_on():
-    progress.home().mkdir(parents=True)
-    progress.journal().symlink_to("/dev/full")
-    with pytest.warns(progress.ProgressWarning, match="No space left"):
+    journal.home().mkdir(parents=True)
+    journal.path().symlink_to("/dev/full")
+    with pytest.warns(journal.ProgressWarning, match="No space left"):
         assert not progress.record_prediction("p", 1)
 
 
 def test_a_disk_that_fills_up_within_a_line_does_not_confirm_it(monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
-    with pytest.warns(progress.ProgressWarning, match="No space left"):
+    with pytest.warns(journal.ProgressWarning, match="No space left"):
         assert not progress.record_prediction("p", 1)
 
 
 def test_a_hundred_thousand_events_are_read_in_less_than_a_second():
-    progress.record("check", id="01.3", earned=3, points=7, status="wrong")
-    line = progress.journal().read_bytes()
-    progress.journal().write_bytes(line * 100_000)
+    journal.record("check", id="01.3", earned=3, points=7, status="wrong")
+    line = journal.path().read_bytes()
+    journal.path().write_bytes(line * 100_000)
     started = time.process_time()
-    assert len(progress.events()) == 100_000
+    assert len(journal.events()) == 100_000
     assert time.process_time() - started < float(os.environ.get("COURSE_BUDGET_SCALE", "1"))
 
 
 def test_arrays_and_tensors_are_stored_as_numbers():
-    progress.record("note", number=np.float32(0.5), several=np.arange(2))
-    assert progress.events()[0] | {"number": 0.5, "several": [0, 1]} == progress.events()[0]
+    journal.record("note", number=np.float32(0.5), several=np.arange(2))
+    assert journal.events()[0] | {"number": 0.5, "several": [0, 1]} == journal.events()[0]
 
 
 def test_only_the_student_reads_the_file():
-    progress.record("note")
-    assert os.name == "nt" or progress.journal().stat().st_mode & 0o077 == 0
+    journal.record("note")
+    assert os.name == "nt" or journal.path().stat().st_mode & 0o077 == 0
 
 
 def test_default_home_is_in_the_users_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("COURSE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert progress.home() == tmp_path / ".course"
+    assert journal.home() == tmp_path / ".course"
 
 
 def test_without_a_home_folder_the_course_folder_is_used(monkeypatch):
@@ -232,7 +232,7 @@ def test_without_a_home_folder_the_course_folder_is_used(monkeypatch):
 
     monkeypatch.delenv("COURSE_HOME")
     monkeypatch.setattr(Path, "expanduser", homeless)
-    assert progress.home() == Path(progress.__file__).resolve().parents[1] / ".course"
+    assert journal.home() == Path(journal.__file__).resolve().parents[1] / ".course"
 
 
 @pytest.mark.parametrize(
@@ -252,13 +252,13 @@ def test_form_stores_what_was_entered(kind, choices, answer):
         field.value = value
     button.click()
     assert progress.prediction("f") == answer and "Stored" in status.value
-    (entry,) = progress.events("prediction")
+    (entry,) = journal.events("prediction")
     assert entry["choices"] == choices
     assert entry["confidence"] == (None if kind == "number" else 80)
 
 
 def test_form_says_so_when_nothing_was_stored(monkeypatch):
-    monkeypatch.setattr(progress, "record", lambda *arguments, **fields: False)
+    monkeypatch.setattr("course_lib.progress.questions.record", lambda *arguments, **fields: False)
     _, field, button, status = progress.predict("f", "How much?").box.children
     button.click()
     assert status.value.startswith("Not stored") and "course doctor" in status.value
@@ -291,7 +291,7 @@ def test_stored_form_does_not_depend_on_the_progress_file():
 
     before = stored()
     progress.record_prediction("f", "a")
-    progress.record("ticket", id="01", question=1, answer="x", right=True)
+    journal.record("ticket", id="01", question=1, answer="x", right=True)
     assert stored() == before
     assert "Which &lt;one&gt;?" in before[0]["text/html"]
     assert "record_prediction('f', 'a')" in before[0]["text/plain"]
@@ -319,7 +319,7 @@ def test_exit_ticket_explains_every_option():
     assert "Not quite" in feedback.value and "&amp; comes last" in feedback.value
     radio.value = 0
     assert "Right." in feedback.value
-    assert [e["right"] for e in progress.events("ticket")] == [False, True]
+    assert [e["right"] for e in journal.events("ticket")] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -352,12 +352,12 @@ def test_report_counts_the_last_check_and_the_first_answer():
 
     check("01.1", exercises)  # wrong
     for id, earned in (("01.3", 0), ("01.3", 7), ("01.9", 5)):  # there is no 01.9
-        progress.record("check", id=id, earned=earned, points=7, status="ok")
-    progress.record("check", id="01.2", earned=0, points=7, status="not attempted")
+        journal.record("check", id=id, earned=earned, points=7, status="ok")
+    journal.record("check", id="01.2", earned=0, points=7, status="not attempted")
     progress.record_prediction("01-order", ["a"])
     progress.record_prediction("00-keys", 3)
     for question, right in ((1, False), (1, True), (2, True)):
-        progress.record("ticket", id="01", question=question, answer="x", right=right)
+        journal.record("ticket", id="01", question=question, answer="x", right=right)
     assert list(units()) == list(progress.UNITS)
     unit = units()["01"]
     assert (unit["attempted"], unit["passed"], unit["earned"]) == (2, 1, 7)
@@ -376,14 +376,14 @@ def test_a_check_is_recorded_with_its_status():
         raise NotImplementedError
 
     check("01.1", next_token_logprobs)
-    assert progress.events("check")[0]["status"] == "not attempted"
+    assert journal.events("check")[0]["status"] == "not attempted"
     assert units()["01"]["attempted"] == 0
 
 
 def test_progress_does_not_depend_on_the_process_or_the_name_of_the_notebook(tmp_path):
     """A kernel restarts, the notebook is renamed and moved: the ids stay, and so do the rows."""
-    source = "from course_lib import progress; progress.record_prediction('01-margin', 1)"
-    source += "; progress.record('check', id='01.3', earned=7, points=7, status='ok')"
+    source = "from course_lib import journal, progress; progress.record_prediction('01-margin', 1)"
+    source += "; journal.record('check', id='01.3', earned=7, points=7, status='ok')"
     for name in ("01_behaviour.py", "my copy (2).py"):
         (tmp_path / name).write_text(source)
         subprocess.run([sys.executable, name], cwd=tmp_path, check=True, env=with_course())
@@ -391,7 +391,7 @@ def test_progress_does_not_depend_on_the_process_or_the_name_of_the_notebook(tmp
 
 
 def with_course() -> dict[str, str]:
-    root = str(Path(progress.__file__).resolve().parents[1])
+    root = str(Path(journal.__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return os.environ | {"PYTHONPATH": paths}
 
@@ -425,7 +425,7 @@ def test_unit_of_an_id(id, unit):
 
 
 def test_units_are_those_of_the_map_in_the_first_notebook():
-    root = Path(progress.__file__).resolve().parents[1]
+    root = Path(journal.__file__).resolve().parents[1]
     notebook = json.loads((root / "notebooks" / "00_start_here.ipynb").read_text("utf-8"))
     text = "".join("".join(cell["source"]) for cell in notebook["cells"])
     named = dict(re.findall(r"^\| (0\d) ([^|]+?) \|", text, re.MULTILINE))
@@ -433,6 +433,6 @@ def test_units_are_those_of_the_map_in_the_first_notebook():
 
 
 def test_an_old_file_with_minutes_noted_by_hand_is_still_read():
-    progress.record("minutes", minutes=12)
-    progress.record("check", id="01.3", earned=7, points=7)
+    journal.record("minutes", minutes=12)
+    journal.record("check", id="01.3", earned=7, points=7)
     assert units()["01"]["passed"] == 1 and "other" in units()

@@ -253,7 +253,7 @@ class Oracle:
     """Stands for a model that expects words of one topic alone, everywhere."""
 
     def __init__(self, lm, topic: str) -> None:
-        self.tokenizer, self.device, self.token_id = lm.tokenizer, lm.device, lm.token_id
+        self.tokenizer, self.token_id, self.batches = lm.tokenizer, lm.token_id, lm.batches
         self.logits = torch.full((len(lm.tokenizer),), -20.0)
         for form, word in LEXICON.forms.items():
             if word.topic == topic:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_lib import cli
-from course_lib.model import ModelNotFoundError, load_model
+from course_lib.models.loading import ModelNotFoundError, load_model
 from course_lib.training import sae as recipes
 
 TINY = recipes.SAERecipe(documents=60, features=48, k=4, rounds=3, batch=64, patience=5)

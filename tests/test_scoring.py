@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from course_lib.architectures import FAMILIES
-from course_lib.language_model import LanguageModel
-from course_lib.scoring import pack, score_unique
+from course_lib.models.language_model import LanguageModel
+from course_lib.models.packing import pack, score_unique
 from tests.families import CAUSAL, POSITIONS, VOCAB, random_model, word_tokenizer
 
 

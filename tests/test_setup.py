@@ -177,8 +177,13 @@ def test_links_of_the_pages_lead_somewhere():
         assert [n for n in links if "://" not in n and not (ROOT / n).exists()] == []
 
 
-def test_folders_named_in_the_readme_exist():
-    folders = re.findall(r"^\| `([\w/]+/)`", section_of_readme("What is in the folders"), re.M)
+def test_the_tree_in_the_readme_is_the_tree():
+    tree = re.search(r"```\n(.*?)```", section_of_readme("What is in the folders"), re.DOTALL)[1]
+    lines = re.findall(r"^( *)(\w+)/ +\S", tree, re.MULTILINE)
+    assert len(lines) == len(tree.splitlines()), "one line a folder, each with what it holds"
+    package = {path.name for path in (ROOT / "course_lib").iterdir() if path.is_dir()}
+    assert {name for indent, name in lines if indent} == package - {"__pycache__"}
+    folders = [name for indent, name in lines if not indent]
     assert len(folders) > 5 and [name for name in folders if not (ROOT / name).is_dir()] == []
 
 
@@ -186,7 +191,7 @@ def test_what_the_makefile_runs_exists():
     makefile = (ROOT / "Makefile").read_text()
     scripts = set(re.findall(r"\btools/\w+\.(?:py|sh)", makefile))
     assert scripts and [name for name in scripts if not (ROOT / name).is_file()] == []
-    modules = set(re.findall(r"-m (course_lib\.\w+)", makefile))
+    modules = set(re.findall(r"-m (course_lib[\w.]+)", makefile))
     for path in (ROOT / name.replace(".", "/") for name in modules):
         start = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         assert start.is_file() and (path.is_dir() or "__main__" in start.read_text()), start

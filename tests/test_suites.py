@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_lib.formulas import evaluate_formula, region_references
-from course_lib.suites import Pair, RegionSuite, as_pairs, load_blimp, load_syntaxgym
+from course_lib.behaviour.formulas import evaluate_formula, region_references
+from course_lib.behaviour.suites import Pair, RegionSuite, as_pairs, load_blimp, load_syntaxgym
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_blimp = pytest.mark.skipif(not (DATA / "blimp").is_dir(), reason="no BLiMP files here")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib import load_model, tasks
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from course_lib.world import prompts
 from tests.families import random_model, word_tokenizer
 

@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from course_lib.activations import replace
 from course_lib.attribution import METHODS, attribute
 from course_lib.display import Table, show
-from course_lib.model import LanguageModel
+from course_lib.models.loading import LanguageModel
 from course_lib.widgets import (
     Explorer,
     attribution_explorer,

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from course_lib import patching
 from course_lib.circuits import build_graph, eap, faithfulness, prune, random_circuit
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from course_lib.plots import COLOURS, circuit_drawing
 from course_lib.tasks import make_task
 from course_lib.widgets import circuit_explorer, patching_explorer

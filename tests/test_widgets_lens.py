@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from course_lib.language_model import LanguageModel
 from course_lib.lens import TunedLens, logit_lens
+from course_lib.models.language_model import LanguageModel
 from course_lib.plots import lens_map
 from course_lib.widgets import lens_explorer
 from course_lib.widgets.lens import READ, lens_figure

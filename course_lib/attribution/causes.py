@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from course_lib.attribution.judge import Interval, bootstrap_interval
 from course_lib.attribution.result import Attribution
+from course_lib.intervals import Interval, bootstrap_interval
 from course_lib.world import genres, prompts
 
 

@@ -12,7 +12,7 @@ import torch
 from course_lib.attribution.baselines import Baseline, as_baseline, coalition_values
 from course_lib.attribution.question import ask
 from course_lib.attribution.result import Attribution, answer, mean_and_error
-from course_lib.text_model import TextModel
+from course_lib.models.text_model import TextModel
 
 
 def erasure(

@@ -17,7 +17,7 @@ from torch import Tensor
 from course_lib.attribution.baselines import Baseline, as_baseline, coalition_values
 from course_lib.attribution.question import ask
 from course_lib.attribution.result import Attribution, answer, combine_errors, mean_and_error
-from course_lib.text_model import TextModel
+from course_lib.models.text_model import TextModel
 
 EXACT_LIMIT = 12  # tokens: 4,096 coalitions
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from course_lib.attribution.baselines import Static, as_baseline
 from course_lib.attribution.question import BATCH_TOKENS, Question, ask, forward
 from course_lib.attribution.result import Attribution, answer
-from course_lib.text_model import TextModel
+from course_lib.models.text_model import TextModel
 
 RULES = ("midpoint", "gauss-legendre", "left", "right", "trapezoid")
 

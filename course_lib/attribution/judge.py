@@ -22,12 +22,12 @@ from torch import Tensor
 from course_lib.attribution.baselines import Baseline, as_baseline, coalition_values
 from course_lib.attribution.question import Question, ask
 from course_lib.attribution.result import Attribution
-from course_lib.text_model import TextModel
+from course_lib.intervals import Interval, bootstrap_interval, tensor_ends
+from course_lib.models.text_model import TextModel
 
 MEASURES = {  # name: is higher better?
     "comprehensiveness": True, "sufficiency": False, "deletion area": False, "insertion area": True,
 }  # fmt: skip
-Interval = tuple[float, float, float]  # mean, low and high end of its 95 % interval
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def faithfulness(
     for name, values in every.items():
         worse = (values[0] - values[1:]) * (1 if MEASURES[name] else -1)
         beaten[name] = float(((worse > 0).double() + 0.5 * (worse == 0).double()).mean())
-        spread = values[1:].quantile(torch.tensor([0.025, 0.975]).double()).tolist()
+        spread = tensor_ends(values[1:]).tolist()
         random[name] = (float(values[1:].mean()), *spread)
     return Faithfulness(
         result.method, result.output, as_baseline(baseline).describe(lm), deletion[0],
@@ -177,15 +177,6 @@ def faithfulness(
         torch.stack([deletion[1:].mean(0), insertion[1:].mean(0)]), tuple(fractions), orders,
         seed, question.passes,
     )  # fmt: skip
-
-
-def bootstrap_interval(values: Sequence[float], n_boot: int = 2000, seed: int = 0) -> Interval:
-    """Mean of values, one per text, with its 95 % percentile bootstrap interval over texts."""
-    x = torch.tensor(list(values), dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    means = x[torch.randint(len(x), (n_boot, len(x)), generator=generator)].mean(1)
-    low, high = means.quantile(torch.tensor([0.025, 0.975]).double()).tolist()
-    return float(x.mean()), low, high
 
 
 def ranks(scores: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.text_model import TextModel
+from course_lib.models.packing import inputs, pack
+from course_lib.models.text_model import TextModel
 
 Ids = tuple[int, ...]
 OUTPUTS = {"prob": "probability", "logprob": "log-probability (nats)", "logit": "logit"}
@@ -172,70 +173,12 @@ def _read_plain(lm: Any, rows: list[Ids]) -> Iterator[tuple[list[Ids], Tensor]]:
 
 
 def _read_packed(lm: Any, rows: list[Ids]) -> Iterator[tuple[list[Ids], Tensor]]:
-    groups = list(_groups(rows))
+    packed = pack(rows, ROW_TOKENS, ends_last=True)
     size = max(1, BATCH_TOKENS // max(ROW_TOKENS, len(rows[0])))
-    for start in range(0, len(groups), size):
-        batch = groups[start : start + size]
-        ids, positions, mask = (x.to(lm.device) for x in pack(batch))
-        mask = mask.to(next(lm.model.parameters()).dtype)
-        keep = max(map(len, batch))
+    for start in range(0, len(packed), size):
+        batch = packed[start : start + size]
+        keep = max(len(row.paths) for row in batch)
         with torch.no_grad():
-            logits = forward(
-                lm, keep, input_ids=ids, attention_mask=mask[:, None], position_ids=positions
-            )
-        ends = [logits[b, keep - len(group) :] for b, group in enumerate(batch)]
-        yield [row for group in batch for row in group], torch.cat(ends)
-
-
-def _groups(rows: list[Ids]) -> Iterator[list[Ids]]:
-    """Cut sorted rows in groups whose different beginnings are at most ROW_TOKENS tokens."""
-    fresh = _fresh(torch.tensor(rows)).sum(1).tolist()
-    group, used = [], 0
-    for row, new in zip(rows, fresh, strict=True):
-        if group and used + new > ROW_TOKENS:
-            yield group
-            group, used = [], 0
-        used += new if group else len(row)
-        group.append(row)
-    yield group
-
-
-def _fresh(rows: Tensor) -> Tensor:
-    """[G, L] -> True from the first token on in which a row differs from the row before it."""
-    changed = torch.ones_like(rows, dtype=torch.bool)
-    changed[1:] = (rows[1:] != rows[:-1]).long().cumsum(1) > 0
-    return changed
-
-
-def pack(groups: list[list[Ids]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Write each group of sorted, different rows as one row that holds common beginnings once.
-
-    "The dog sleeps", "The dog sleep" become The, dog, sleeps, sleep; both last words stand at
-    position 2 and see themselves, "The" and "dog". The tokens end with the last ones of the rows.
-
-    Returns
-    -------
-    ids [R, W], positions [R, W], mask [R, W, W] (0 where a token is seen, else very negative).
-    """
-    packed = [_pack_group(torch.tensor(group)) for group in groups]
-    width = max(len(ids) for ids, _, _ in packed)
-    ids, positions = torch.zeros(2, len(groups), width, dtype=torch.long)
-    seen = torch.eye(width, dtype=torch.bool).repeat(len(groups), 1, 1)  # padding sees itself
-    for r, (tokens, places, sees) in enumerate(packed):
-        ids[r, width - len(tokens) :] = tokens
-        positions[r, width - len(tokens) :] = places
-        seen[r, width - len(tokens) :, width - len(tokens) :] = sees
-    return ids, positions, torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float).min)
-
-
-def _pack_group(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    fresh = _fresh(rows)  # [G, L]
-    number = fresh.flatten().cumsum(0).view_as(rows) - 1
-    node = torch.where(fresh, number, -1).cummax(0).values  # a shared token has its first number
-    position = fresh.nonzero()[:, 1]  # of each node
-    order = position.argsort(stable=True)
-    path = order.argsort()[node]  # [G, L]
-    seen = torch.zeros(len(order), len(order), dtype=torch.bool)
-    later, earlier = torch.tril_indices(rows.shape[1], rows.shape[1])
-    seen[path[:, later], path[:, earlier]] = True
-    return rows[fresh][order], position[order], seen
+            logits = forward(lm, keep, **inputs(lm, batch, right=True))
+        ends = [logits[b, keep - len(row.paths) :] for b, row in enumerate(batch)]
+        yield [ids for row in batch for ids in row.paths], torch.cat(ends)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from course_lib.attribution.question import OUTPUTS, Question
+from course_lib.tables import html_table
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,7 @@ class Attribution:
         return "\n".join([self.caption, *(f"  {t:<{width}}  {s}" for t, s in self.rows())])
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f'<tr><th scope="row">{html.escape(t)}</th><td>{s}</td></tr>' for t, s in self.rows()
-        )
-        head = '<tr><th scope="col">token</th><th scope="col">score</th></tr>'
-        return f"<table><caption>{html.escape(self.caption)}</caption>{head}{cells}</table>"
+        return html_table(("token", "score"), self.rows(), self.caption)
 
 
 def answer(question: Question, method: str, scores: Tensor, **details) -> Attribution:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from course_lib.attribution.baselines import Static
 from course_lib.attribution.gradients import embed
 from course_lib.attribution.question import ask
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 
 
 class Twin(nn.Module):

@@ -56,7 +56,7 @@ def check(exercise_id: str, function: Callable[..., Any]) -> CheckResult:
     """
     from course_lib.checks.engine import run_checks, unusable
     from course_lib.checks.foreign import BORROWED, borrowed
-    from course_lib.progress import record_check
+    from course_lib.journal import record_check
 
     unit = str(exercise_id).split(".")[0]
     known = exercises(unit)

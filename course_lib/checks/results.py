@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from course_lib.checks.engine import Case
 
+from course_lib.tables import Markup, html_table
+
 HELD_OUT_NOTE = "Held-out checks run at grading."
 
 
@@ -145,21 +147,14 @@ class CheckResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cell = "<td style='text-align:left'>"
-        rows = []
+        rows: list[tuple[object, ...]] = []
         shown: set[str] = set()
         for part in self.parts:
             mark = "✓ holds" if part.earned == part.points else "✗ not yet"
             message = "" if part.message in shown else html.escape(part.message)
             shown.add(part.message)
-            message = message.replace("\n", "<br>")
-            rows.append(
-                f"<tr>{cell}{mark}</td>{cell}{html.escape(part.name)}</td>"
-                f"{cell}{part.earned}/{part.points}</td>{cell}{message}</td></tr>"
-            )
-        head = "".join(f"<th scope='col'>{name}</th>" for name in ("", "check", "points", "why"))
-        return (
-            f"<table><caption>{html.escape(self.headline)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            f"<p>{html.escape(self.note)}</p>"
-        )
+            message = Markup(message.replace("\n", "<br>"))
+            rows.append((mark, part.name, f"{part.earned}/{part.points}", message))
+        columns = ("", "check", "points", "why")
+        table = html_table(columns, rows, self.headline, heads=None, align=["left"] * 4)
+        return f"{table}<p>{html.escape(self.note)}</p>"

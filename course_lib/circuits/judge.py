@@ -21,7 +21,7 @@ from torch import Tensor
 from course_lib.circuits.graph import Graph
 from course_lib.circuits.running import recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores
-from course_lib.patching import bootstrap_means
+from course_lib.intervals import bootstrap_means, tensor_ends
 from course_lib.tasks import Task
 
 
@@ -66,7 +66,7 @@ class Faithfulness:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of F over prompts [C, 2]; both ends of the ratio are drawn."""
-        return _interval(self.drawn(n_boot, seed))
+        return tensor_ends(self.drawn(n_boot, seed))
 
     def drawn(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """F of prompts drawn with replacement, float64 [n_boot, C]; all circuits share draws."""
@@ -86,11 +86,6 @@ class Faithfulness:
         shares = zip(self.sizes, self.share.tolist(), strict=True)
         lines = [f"  {n} of {self.n_edges} edges: F = {f:.3f}" for n, f in shares]
         return "\n".join([self.caption, *lines])
-
-
-def _interval(drawn: Tensor) -> Tensor:
-    """95 % interval [..., 2] of draws [n_boot, ...]."""
-    return drawn.quantile(drawn.new_tensor([0.025, 0.975]), dim=0).movedim(0, -1)
 
 
 def faithfulness(
@@ -281,7 +276,7 @@ class Completeness:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of the gap over prompts [P, 2]."""
-        return _interval(self.runs.drawn(n_boot, seed).unflatten(1, (2, -1)).diff(dim=1)[:, 0])
+        return tensor_ends(self.runs.drawn(n_boot, seed).unflatten(1, (2, -1)).diff(dim=1)[:, 0])
 
 
 def completeness(
@@ -349,7 +344,7 @@ class Minimality:
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of the loss over prompts [W, R, 2]; 0 outside the circuit."""
         drawn = self.runs.drawn(n_boot, seed)
-        return self._spread(_interval(drawn[:, :1] - drawn[:, 1:]))
+        return self._spread(tensor_ends(drawn[:, :1] - drawn[:, 1:]))
 
     def needed(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """bool [W, R]: edges without which the circuit does worse, by an interval above 0.

@@ -18,6 +18,7 @@ from course_lib.activations import record, replace
 from course_lib.architectures import n_layers
 from course_lib.concepts.items import Item, item_labels
 from course_lib.concepts.removal import Eraser, inlp, leace, random_subspace, shuffled
+from course_lib.intervals import bootstrap_interval
 
 N_BOOT = 1000
 Number = tuple[float, float, float]  # a value with the ends of its 95 % interval
@@ -94,11 +95,7 @@ def read_items(lm: Any, items: Sequence[Item]) -> Scene:
         )
     kept = [item for item, *_ in usable]
     rows = [_encode(lm, item) for item in kept]
-    width = max(len(row) for row, _ in rows)
-    pad = lm.tokenizer.pad_token_id or 0
-    ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in rows], device=lm.device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row, _ in rows],
-                        device=lm.device)  # fmt: skip
+    ids, mask = lm.pad([row for row, _ in rows])
     place = torch.tensor([p for _, p in rows], device=lm.device)
     names, each = sites(lm), torch.arange(len(kept))
     with record(lm, names) as seen:
@@ -191,15 +188,8 @@ def effect(scene: Scene, logp: Tensor, rows: Tensor, what: str, rank: int, seed:
     spans = []
     for value in values:
         array = value.double().cpu().numpy()
-        spans.append((float(array.mean()), *interval(array, seed)))
+        spans.append(bootstrap_interval(array, N_BOOT, seed))
     return Effect(what, rank, *spans, len(rows))
-
-
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a mean over items."""
-    drawn = np.random.default_rng(seed).integers(0, len(values), (N_BOOT, len(values)))
-    low, high = np.percentile(values[drawn].mean(1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def halves(scene: Scene, share: float = 0.6) -> tuple[Tensor, Tensor]:

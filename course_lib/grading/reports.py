@@ -16,6 +16,7 @@ from typing import Any
 
 from course_lib.grading.classroom import Classroom
 from course_lib.grading.gradebook import ByHand, read_by_hand
+from course_lib.tables import html_table
 
 COLUMNS = (
     "student name status received late_days penalty_percent automatic written "
@@ -122,11 +123,7 @@ def _no_formula(value: Any) -> Any:
 
 
 def _table(caption: str, head: tuple[str, ...], rows: list[tuple]) -> str:
-    cells = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in head)
-    lines = [f"<table><caption>{html.escape(caption)}</caption><tr>{cells}</tr>"]
-    for row in rows:
-        lines.append("<tr>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>")
-    return "\n".join([*lines, "</table><p></p>"])
+    return html_table(head, rows, caption, heads=None) + "<p></p>"
 
 
 def write_feedback(room: Classroom, unit: str) -> list[Path]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from course_lib.activations import record, replace
 from course_lib.lens.readout import Readout, lens_sites, readout, token_at, word_ids
-from course_lib.text_model import as_list
+from course_lib.models.text_model import as_list
 
 
 def lens_direction(lm: Any, word: str, foil: str | None = None) -> Tensor:

@@ -11,7 +11,6 @@ Only what a part writes straight to the output is counted, not what later layers
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from course_lib.architectures import (
     n_layers,
 )
 from course_lib.lens.readout import Readout, readout, token_at, word_ids
+from course_lib.tables import html_table
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,8 @@ class Contributions:
         return "\n".join([f"{self.caption}; strongest ten:", *lines])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th scope="row">{name}</th><td>{share:+.3f}</td></tr>'
-            for name, share in self.parts()[:10]
-        )
-        head = '<tr><th scope="col">part</th><th scope="col">logits</th></tr>'
-        caption = html.escape(f"{self.caption}; strongest ten")
-        return f"<table><caption>{caption}</caption>{head}{rows}</table>"
+        rows = [(name, f"{share:+.3f}") for name, share in self.parts()[:10]]
+        return html_table(("part", "logits"), rows, f"{self.caption}; strongest ten")
 
 
 def asked_logit(word: str, foil: str | None) -> str:

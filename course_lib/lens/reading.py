@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +11,12 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import n_layers
+from course_lib.intervals import Interval, bootstrap_interval
 from course_lib.lens.readout import check_last, lens_sites, readout, shown
-from course_lib.text_model import as_list
+from course_lib.models.text_model import as_list
+from course_lib.tables import html_table
 
 Translate = Callable[[str, Tensor], Tensor]  # (site, states [..., d]) -> states [..., d]
-Interval = tuple[float, float, float]  # mean, low, high
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,11 @@ class LensReading:
         return "\n".join([f"{self.caption} (last token)", *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(t)}</th>' for t in ("state", *self.tokens))
-        rows = "".join(
-            f'<tr><th scope="row">{site}</th>'
-            + "".join(f"<td>{html.escape(word)} {p:.2f}</td>" for word, p in row)
-            + "</tr>"
+        rows = [
+            (site, *(f"{word} {p:.2f}" for word, p in row))
             for site, row in zip(self.sites, self.best(), strict=True)
-        )
-        return f"<table><caption>{html.escape(self.caption)}</caption><tr>{head}</tr>{rows}</table>"
+        ]
+        return html_table(("state", *self.tokens), rows, self.caption)
 
 
 def rank_of(scores: Tensor, index: int | Tensor) -> Tensor:
@@ -252,7 +249,7 @@ class WordRanks:
 
         The interval is a percentile bootstrap over texts.
         """
-        return [bootstrap(column, n_boot, seed) for column in self.leads.double().T]
+        return [bootstrap_interval(column, n_boot, seed) for column in self.leads.double().T]
 
     @property
     def caption(self) -> str:
@@ -272,15 +269,6 @@ class WordRanks:
             )
         ]
         return "\n".join([self.caption, *lines])
-
-
-def bootstrap(values: Tensor, n_boot: int = 2000, seed: int = 0) -> Interval:
-    """Mean of values [N] with its 95 % percentile bootstrap interval."""
-    x = values.double()
-    generator = torch.Generator().manual_seed(seed)
-    means = x[torch.randint(len(x), (n_boot, len(x)), generator=generator)].mean(1)
-    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return float(x.mean()), low, high
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ from course_lib.architectures import (
     n_layers,
     unembedding,
 )
-from course_lib.sites import find_place
+from course_lib.models.sites import find_place
 
 READABLE = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "embed")
 

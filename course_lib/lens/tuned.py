@@ -21,9 +21,10 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import n_layers
-from course_lib.lens.reading import Interval, Translate, bootstrap, lens_name
+from course_lib.intervals import Interval, bootstrap_interval
+from course_lib.lens.reading import Translate, lens_name
 from course_lib.lens.readout import Readout, lens_sites, readout
-from course_lib.text_model import as_list
+from course_lib.models.text_model import as_list
 from course_lib.world.documents import document
 
 BITS = 1 / math.log(2)  # nats -> bits
@@ -217,7 +218,7 @@ class LensScores:
         """Mean over texts of "kl" or "loss" with its 95 % bootstrap interval, for each state."""
         if what not in ("kl", "loss"):
             raise ValueError(f"There are intervals of 'kl' and 'loss', not of {what!r}.")
-        return [bootstrap(row, seed=seed) for row in getattr(self, what)]
+        return [bootstrap_interval(row, seed=seed) for row in getattr(self, what)]
 
     def __repr__(self) -> str:
         width = max(map(len, self.sites))

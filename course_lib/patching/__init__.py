@@ -3,8 +3,8 @@
     from course_lib.patching import patch, sweep_positions
     patch(lm, task, "resid_post.2", position=6)
 
-A task has clean and corrupted prompts. The output of a place (a site of ``course_lib.sites``) is
-exchanged for another one, and the rest of the model computes on:
+A task has clean and corrupted prompts. The output of a place (a site of
+``course_lib.models.sites``) is exchanged for another one, and the rest of the model computes on:
 
 - denoising: the corrupted prompts run, with the clean value put in. Is it *sufficient*?
 - noising: the clean prompts run, with the corrupted value put in. Is it *necessary*? Instead of
@@ -17,6 +17,7 @@ One sign rule, that of attribution: positive = the clean value at this place sup
 - `result`: effects per prompt, shares of the gap, intervals.
 """
 
+from course_lib.intervals import bootstrap_means
 from course_lib.patching.nodes import (
     ABLATIONS,
     DIRECTIONS,
@@ -25,7 +26,7 @@ from course_lib.patching.nodes import (
     sweep_heads,
     sweep_positions,
 )
-from course_lib.patching.result import PatchResult, bootstrap_means
+from course_lib.patching.result import PatchResult
 from course_lib.patching.running import restart
 
 __all__ = [

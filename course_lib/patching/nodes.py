@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.architectures import family_of, n_heads, n_layers
+from course_lib.architectures import family_of, n_heads, n_layers, parts
+from course_lib.models.sites import find_place
 from course_lib.patching.result import PatchResult
 from course_lib.patching.running import Cell, Point, plain_run, run_cells
-from course_lib.sites import find_place
 from course_lib.tasks import Task
 
 DIRECTIONS = ("denoising", "noising")
@@ -164,6 +164,7 @@ def sweep(
             f"Denoising puts the clean value back, so value={value!r} has no meaning there. "
             "Ablate with direction='noising'."
         )
+    lm = parts(lm)  # looked up once, not for every site of every run
     flat = [tuple(_checked(lm, task, point) for point in cell) for row in cells for cell in row]
     sites = sorted({name for cell in flat for name, _ in cell})
     streams = [f"resid_pre.{layer}" for layer in range(n_layers(lm))]

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-
-def bootstrap_means(values: Tensor, n_boot: int = 1000, seed: int = 0) -> Tensor:
-    """Means of values [..., N] over prompts drawn with replacement, float64 [n_boot, ...].
-
-    All cells share the draws, so that differences and ratios of two means can be formed draw by
-    draw.
-
-    Examples
-    --------
-    >>> means = bootstrap_means(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), n_boot=500)
-    >>> means.shape, float(means[:, 0].std()), bool(means[:, 1].std() > 0.5)
-    (torch.Size([500, 2]), 0.0, True)
-    """
-    n = values.shape[-1]
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(n, (n_boot, n), generator=generator)
-    counts = torch.zeros(n_boot, n, dtype=torch.float64)
-    counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=torch.float64))
-    return torch.einsum("bn,...n->b...", counts / n, values.double())
+from course_lib.intervals import bootstrap_means, tensor_ends
+from course_lib.tables import html_table, text_table
 
 
 @dataclass(frozen=True)
@@ -86,7 +67,7 @@ class PatchResult:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % percentile bootstrap interval of the mean effect over prompts [R, C, 2]."""
-        return _interval(bootstrap_means(self.effects, n_boot, seed))
+        return tensor_ends(bootstrap_means(self.effects, n_boot, seed))
 
     @property
     def share(self) -> Tensor:
@@ -100,7 +81,7 @@ class PatchResult:
         """95 % bootstrap interval of the share [R, C, 2]; effect and gap of the same draws."""
         self._gap  # noqa: B018  (raises where there is none)
         gaps = bootstrap_means(self.clean - self.corrupted, n_boot, seed)
-        return _interval(bootstrap_means(self.effects, n_boot, seed) / gaps[:, None, None])
+        return tensor_ends(bootstrap_means(self.effects, n_boot, seed) / gaps[:, None, None])
 
     @property
     def _gap(self) -> Tensor:
@@ -139,24 +120,8 @@ class PatchResult:
         return [("", *self.columns), *body]
 
     def __repr__(self) -> str:
-        table = self.table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(r, widths, strict=True)) for r in table]
-        return "\n".join([self.caption, *lines])
+        return "\n".join([self.caption, *text_table(self.table(), left=0)])
 
     def _repr_html_(self) -> str:
         head, *body = self.table()
-        cells = "".join(f'<th scope="col">{html.escape(x)}</th>' for x in head)
-        lines = "".join(
-            f'<tr><th scope="row">{html.escape(row)}</th>'
-            + "".join(f"<td>{x}</td>" for x in values)
-            + "</tr>"
-            for row, *values in body
-        )
-        caption = f"<caption>{html.escape(self.caption)}</caption>"
-        return f"<table>{caption}<tr>{cells}</tr>{lines}</table>"
-
-
-def _interval(means: Tensor) -> Tensor:
-    quantiles = torch.tensor([0.025, 0.975], dtype=means.dtype)
-    return means.quantile(quantiles, dim=0).movedim(0, -1)
+        return html_table(head, body, self.caption)

@@ -14,7 +14,7 @@ Nothing here computes a result, so a figure can always be checked against the nu
 
 from matplotlib.figure import Figure
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.circuits import circuit_drawing
 from course_lib.plots.common import (
     COLOURS,
@@ -32,6 +32,7 @@ from course_lib.plots.lens import lens_map
 from course_lib.plots.probing import mix_map, probe_lines, probe_panels, removal_dots
 from course_lib.plots.sae import feature_card_figure, plane_directions
 from course_lib.plots.sweeps import curves, heat_map
+from course_lib.tables import Table
 
 __all__ = [
     "COLOURS", "HATCHES", "MARKERS", "AltFigure", "Figure", "Table", "circuit_drawing", "curves",

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.common import COLOURS
+from course_lib.tables import Table
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
+from course_lib.tables import Table
 
 #: The four colours of Okabe and Ito that reach a contrast of 3:1 on white, and two of Tol's.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#882255", "#332288")

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.common import COLOURS, MARKERS, shade
+from course_lib.tables import Table
 
 Cell = tuple[str, float]  # a word and its probability
 COLUMNS = 8  # tokens beside each other; more would be too small to read

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.common import COLOURS, MARKERS, estimates, shade, span
 from course_lib.plots.sweeps import curves, heat_map
+from course_lib.tables import Table
 
 MOST_POINTS = 60  # of a class, in a scatter
 

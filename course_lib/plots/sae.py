@@ -9,9 +9,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.common import COLOURS, HATCHES
 from course_lib.sae.cards import Example, FeatureCard
+from course_lib.tables import Table
 
 WIDTH = 92  # letters in a line of an example
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots.common import COLOURS, MARKERS, footnote, new_axes, shade, span
+from course_lib.tables import Table
 
 
 def heat_map(

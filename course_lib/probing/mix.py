@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from course_lib.intervals import bootstrap_counts
 from course_lib.probing.gold import Targets, split
 from course_lib.probing.probe import Estimate, estimate
 
@@ -75,7 +76,7 @@ def scalar_mix(x: Tensor, data: Targets, *, draws: int = 12, seed: int = 0) -> M
     fitted_on = x[:, torch.as_tensor(train)]
     mean, spread = fitted_on.mean(1, keepdim=True), fitted_on.std(1, keepdim=True)
     x = (x - mean) / spread.clamp_min(1e-6)
-    counts = torch.as_tensor(bootstrap_counts(data.groups[train], draws, seed)).float()
+    counts = torch.as_tensor(place_counts(data.groups[train], draws, seed)).float()
     y = torch.as_tensor(data.labels)
     a, w, b = fit_mixes(x[:, train], y[train], len(data.classes), counts, seed)
     s = a.softmax(-1)  # [draws + 1, L + 1]
@@ -94,14 +95,12 @@ def scalar_mix(x: Tensor, data: Targets, *, draws: int = 12, seed: int = 0) -> M
     )  # fmt: skip
 
 
-def bootstrap_counts(groups: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def place_counts(groups: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """How often each place counts: once in row 0, then as its group was drawn, [draws + 1, N]."""
     if draws < 2:
         raise ValueError(f"An interval needs at least 2 draws, got {draws}.")
     names, group = np.unique(groups, return_inverse=True)
-    drawn = np.random.default_rng(seed).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=draws
-    )
+    drawn = bootstrap_counts(len(names), draws, seed)
     return np.concatenate([np.ones((1, len(groups))), drawn[:, group]])
 
 

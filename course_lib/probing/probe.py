@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from course_lib.intervals import bootstrap_counts, ends
 from course_lib.probing.gold import Targets, control_labels, split
 
 KINDS = ("linear", "mlp")
@@ -53,12 +54,9 @@ def estimate(hits: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
     names, group = np.unique(groups, return_inverse=True)
     sums = np.bincount(group, weights=hits, minlength=len(names))
     sizes = np.bincount(group, minlength=len(names))
-    drawn = np.random.default_rng(seed).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=N_BOOT
-    )  # [N_BOOT, groups]: how often each group was drawn
+    drawn = bootstrap_counts(len(names), N_BOOT, seed)  # [N_BOOT, groups]
     means = drawn @ sums / np.maximum(drawn @ sizes, 1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(hits.mean()), float(low), float(high), len(hits))
+    return Estimate(float(hits.mean()), *ends(means), len(hits))
 
 
 def fit_probe(x: np.ndarray, y: np.ndarray, kind: str = "linear", c: float = 0.1, seed: int = 0):

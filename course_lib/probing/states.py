@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import n_layers
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from course_lib.probing.gold import Corpus, Targets
 
 BATCH_TOKENS = 2048
@@ -49,10 +49,9 @@ def read_states(lm: LanguageModel, corpus: Corpus) -> Tensor:
     for index, word in enumerate(corpus.words):
         of_document.setdefault(word.document, []).append((index, word.token))
     states = None
-    for rows in _batches([len(ids) for ids in corpus.ids]):
-        ids, mask = padded([corpus.ids[row] for row in rows], lm.tokenizer.pad_token_id or 0)
+    for rows, ids, mask in lm.batches(corpus.ids, BATCH_TOKENS):
         with record(lm, sites) as seen:
-            lm(ids.to(lm.device), mask.to(lm.device))
+            lm(ids, mask)
         if states is None:
             states = seen["embed"].new_empty(len(sites), len(corpus.words), seen["embed"].shape[-1])
         for place, row in enumerate(rows):
@@ -60,24 +59,6 @@ def read_states(lm: LanguageModel, corpus: Corpus) -> Tensor:
             for layer, site in enumerate(sites):
                 states[layer, list(words)] = seen[site][place, list(tokens)]
     return states.float().cpu()
-
-
-def padded(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask, int64 [B, T] each, padded on the right."""
-    width = max(map(len, rows))
-    ids = [row + [pad] * (width - len(row)) for row in rows]
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
-    return torch.tensor(ids), torch.tensor(mask)
-
-
-def _batches(lengths: list[int]) -> list[list[int]]:
-    """Documents of like length together, at most `BATCH_TOKENS` padded tokens each."""
-    batches: list[list[int]] = [[]]
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batches[-1] and (len(batches[-1]) + 1) * lengths[row] > BATCH_TOKENS:
-            batches.append([])
-        batches[-1].append(row)
-    return batches
 
 
 def features(states: Tensor, data: Targets) -> Tensor:

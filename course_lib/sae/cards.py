@@ -17,9 +17,9 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, unembedding
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
-from course_lib.sae.stream import batched, padded
-from course_lib.text_model import as_list
+from course_lib.sae.stream import BATCH_TOKENS
 
 BEFORE, AFTER = 9, 4  # tokens of an example left and right of the strongest one
 BINS = 12
@@ -185,9 +185,9 @@ def index_features(lm: Any, sae: SparseAutoencoder, texts: Sequence[str]) -> Fea
     if not rows:
         raise ValueError("No texts were given: the list is empty.")
     found: list[Tensor] = [torch.empty(0)] * len(rows)
-    for numbers in batched(rows):
+    for numbers, ids, mask in lm.batches(rows, BATCH_TOKENS):
         with record(lm, sae.site) as seen:
-            lm(*padded(lm, [rows[number] for number in numbers]), logits_to_keep=1)
+            lm(ids, mask, logits_to_keep=1)
         for r, number in enumerate(numbers):
             found[number] = sae.encode(seen[sae.site][r, 1 : len(rows[number])]).to_sparse()
     sparse = torch.cat(found).coalesce()

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import record
+from course_lib.intervals import bootstrap_counts, ends
 from course_lib.sae.base import SparseAutoencoder
-from course_lib.sae.stream import batched, padded
+from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.documents import document
 from course_lib.world.lexicon import LEXICON, TOPICS
 from course_lib.world.sentence import Document, Word
@@ -220,9 +221,9 @@ def unit_activations(
     listed = [units] if isinstance(units, str | SparseAutoencoder) else list(units)
     sites = [unit if isinstance(unit, str) else unit.site for unit in listed]
     found: list[list[Tensor]] = [[torch.empty(0)] * len(gold.ids) for _ in listed]
-    for numbers in batched(gold.ids):
+    for numbers, ids, mask in lm.batches(gold.ids, BATCH_TOKENS):
         with record(lm, set(sites)) as seen:
-            lm(*padded(lm, [gold.ids[number] for number in numbers]), logits_to_keep=1)
+            lm(ids, mask, logits_to_keep=1)
         for unit, site, rows in zip(listed, sites, found, strict=True):
             for r, number in enumerate(numbers):
                 x = seen[site][r, 1 : len(gold.ids[number])]
@@ -369,11 +370,10 @@ def judge_unit(values: Tensor, gold: GoldTokens, concept: str, unit: int, thresh
                for rows in (says & holds, says, holds)]  # fmt: skip
     used = np.bincount(documents, minlength=len(counted[0])) > 0
     hits, on, held = (counts[used] for counts in counted)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(hits), np.full(len(hits), 1 / len(hits)), size=1000)
-    low, high = np.percentile(f1_score(weights @ hits, weights @ on, weights @ held), [2.5, 97.5])
+    weights = bootstrap_counts(len(hits), 1000, seed)  # documents
+    low, high = ends(f1_score(weights @ hits, weights @ on, weights @ held))
     total = f1_score(hits.sum(), on.sum(), held.sum())
-    return BestUnit(concept, unit, threshold, float(total), float(low), float(high),
+    return BestUnit(concept, unit, threshold, float(total), low, high,
                     float(hits.sum() / max(on.sum(), 1)), float(hits.sum() / max(held.sum(), 1)),
                     hits, on, held)  # fmt: skip
 
@@ -390,11 +390,9 @@ def f1_difference(a: BestUnit, b: BestUnit, seed: int = 0) -> tuple[float, float
     """
     if a.concept != b.concept or not np.array_equal(a.held, b.held):
         raise ValueError("The two units were judged on different tokens or concepts.")
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(a.held), np.full(len(a.held), 1 / len(a.held)), size=1000)
+    weights = bootstrap_counts(len(a.held), 1000, seed)
     held = weights @ a.held
     gaps = f1_score(weights @ a.hits, weights @ a.on, held) - f1_score(
         weights @ b.hits, weights @ b.on, held
     )
-    low, high = np.percentile(gaps, [2.5, 97.5])
-    return a.f1 - b.f1, float(low), float(high)
+    return a.f1 - b.f1, *ends(gaps)

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import replace
+from course_lib.intervals import bootstrap_counts, ends
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.steer import check_feature, clamp
-from course_lib.text_model import as_list
 from course_lib.world.genres import CROSSINGS, GENRES, OTHER_RATE, TRANSIT_RATE
 from course_lib.world.grammar import statement
 from course_lib.world.lexicon import TOPICS
@@ -116,16 +117,13 @@ class DoseResponse:
 
     def doses(self, n_boot: int = 1000) -> list[Dose]:
         """Means and intervals, one for each dose."""
-        rng = np.random.default_rng(self.seed)
         n = len(self.before)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=n_boot) / n
+        weights = bootstrap_counts(n, n_boot, self.seed) / n
         rows = []
         for multiple, after, control in zip(self.multiples, self.after, self.control, strict=True):
-            low, high = np.percentile(weights @ after, [2.5, 97.5])
             others = control.mean(-1)
-            least, most = np.percentile(others, [2.5, 97.5])
-            value = (float(after.mean()), float(low), float(high))
-            rows.append(Dose(multiple, value, (float(others.mean()), float(least), float(most))))
+            value = (float(after.mean()), *ends(weights @ after))
+            rows.append(Dose(multiple, value, (float(others.mean()), *ends(others))))
         return rows
 
     def __repr__(self) -> str:

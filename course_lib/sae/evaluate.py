@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import record, replace
+from course_lib.intervals import Interval, bootstrap_counts, ends
+from course_lib.models.text_model import as_list
 from course_lib.sae.base import SparseAutoencoder
-from course_lib.sae.stream import batched, padded
-from course_lib.text_model import as_list
-
-Interval = tuple[float, float, float]  # estimate, low, high
+from course_lib.sae.stream import BATCH_TOKENS
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,10 @@ class SAEScores:
         if baseline not in ("zero", "mean"):
             raise ValueError(f"The baseline is 'zero' or 'mean', not {baseline!r}.")
         worst = getattr(self, f"ce_{baseline}")
-        rng = np.random.default_rng(seed)
-        n = len(self.tokens)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=n_boot)  # how often each text is drawn
+        weights = bootstrap_counts(len(self.tokens), n_boot, seed)  # texts
         share = _share(weights @ self.ce_clean, weights @ self.ce_sae, weights @ worst)
         estimate = _share(self.ce_clean.sum(), self.ce_sae.sum(), worst.sum())
-        low, high = np.percentile(share, [2.5, 97.5])
-        return float(estimate), float(low), float(high)
+        return float(estimate), *ends(share)
 
     def loss(self, which: str = "clean") -> float:
         """Mean cross-entropy in nats per token: "clean", "sae", "zero" or "mean"."""
@@ -130,14 +126,12 @@ def score_sae(
     encoded = [lm.encode(text) for text in as_list(texts)]
     if not encoded:
         raise ValueError("No texts were given: the list is empty.")
-    batches = [[encoded[number] for number in numbers] for numbers in batched(encoded)]
+    batches = [(ids, mask) for _, ids, mask in lm.batches(encoded, BATCH_TOKENS)]
     sums = _Sums(sae)
-    for rows in batches:
+    for ids, mask in batches:
         with record(lm, site) as seen:
-            ids, mask = padded(lm, rows)
             lm(ids, mask, logits_to_keep=1)
-        mask[:, 0] = 0
-        sums.add(seen[site][mask.bool()])
+        sums.add(seen[site][:, 1:][mask[:, 1:].bool()])
     mean = sums.mean.float()
     edits = {
         "clean": lambda x: x,
@@ -146,11 +140,11 @@ def score_sae(
         "mean": lambda x: mean.expand_as(x),
     }
     losses = {name: np.array([], float) for name in edits}
-    for rows in batches:
+    for ids, mask in batches:
         for name, edit in edits.items():
             with replace(lm, {site: lambda x, edit=edit: keep_start(x, edit(x))}):
-                losses[name] = np.append(losses[name], _losses(lm, rows))
-    tokens = np.array([len(ids) - 1 for rows in batches for ids in rows])
+                losses[name] = np.append(losses[name], _losses(lm, ids, mask))
+    tokens = np.concatenate([mask.sum(1).cpu().numpy() - 1 for _, mask in batches])
     return SAEScores(*sums.scores(), *losses.values(), tokens, int(sums.n))
 
 
@@ -159,9 +153,8 @@ def keep_start(old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([old[:, :1], new[:, 1:]], dim=1)
 
 
-def _losses(lm: Any, rows: list[list[int]]) -> np.ndarray:
+def _losses(lm: Any, ids: Tensor, mask: Tensor) -> np.ndarray:
     """Summed cross-entropy of each row in nats."""
-    ids, mask = padded(lm, rows)
     logits = lm(ids, mask).logits[:, :-1]
     logp = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     return -(logp.double() * mask[:, 1:]).sum(1).cpu().numpy()

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from course_lib.intervals import bootstrap_interval
 from course_lib.sae.concepts import GoldTokens
-from course_lib.sae.stream import batched, padded
+from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.lexicon import LEXICON, TOPICS
 
 
@@ -41,11 +42,7 @@ class TopicKnowledge:
         """Mean over documents of "share" or "right" with a 95 % bootstrap interval."""
         if which not in ("share", "right"):
             raise ValueError(f"There are intervals of 'share' and 'right', not of {which!r}.")
-        values = getattr(self, which)
-        rng = np.random.default_rng(seed)
-        means = values[rng.integers(0, len(values), (1000, len(values)))].mean(1)
-        low, high = np.percentile(means, [2.5, 97.5])
-        return float(values.mean()), float(low), float(high)
+        return bootstrap_interval(getattr(self, which), n_boot=1000, seed=seed)
 
     def __repr__(self) -> str:
         (share, low, high), (right, least, most) = self.interval(), self.interval("right")
@@ -85,8 +82,7 @@ def topic_knowledge(lm: Any, gold: GoldTokens) -> TopicKnowledge:
                     for word, topic in zip(gold.words, gold.topics, strict=True)])  # fmt: skip
     asked = own & np.append(False, gold.judged["topic: " + TOPICS[0]][:-1])
     share, right, places = [], [], 0
-    for numbers in batched(gold.ids):
-        ids, mask = padded(lm, [gold.ids[number] for number in numbers])
+    for numbers, ids, mask in lm.batches(gold.ids, BATCH_TOKENS):
         probs = lm(ids, mask).logits[..., : len(lm.tokenizer)].softmax(-1)
         masses = probs @ groups.T.to(probs)  # [B, T, 12], of the next word
         for r, number in enumerate(numbers):

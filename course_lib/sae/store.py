@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from course_lib.assets import BUNDLED, asset_folder
+from course_lib.models.assets import BUNDLED, asset_folder
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.gated import GatedSAE
 from course_lib.sae.jumprelu import JumpReLUSAE

@@ -9,7 +9,7 @@ far longer than all others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -34,33 +34,12 @@ def generated_documents(seed: int | str = "sae", start: int = 0) -> Iterator[str
         yield document(f"{seed}:{index}").text
 
 
-def batched(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Numbers of rows of ids, in batches of like length."""
-    batch: list[int] = []
-    for number in sorted(range(len(rows)), key=lambda n: len(rows[n])):
-        if batch and (len(batch) + 1) * len(rows[number]) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
-
-
-def padded(lm: Any, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids and attention mask [B, T] of rows of ids, padded on the right."""
-    width = max(map(len, rows))
-    ids = [[*row, *([0] * (width - len(row)))] for row in rows]
-    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
-    return torch.tensor(ids, device=lm.device), torch.tensor(mask, device=lm.device)
-
-
 @torch.no_grad()
 def states_of(lm: Any, site: str, texts: Iterable[str], ahead: int = 256) -> Iterator[Tensor]:
     """States [n, d] at a site, one tensor for each forward pass, start tokens left out."""
     texts = iter(texts)
     while chunk := [lm.encode(text) for text in itertools.islice(texts, ahead)]:
-        for numbers in batched(chunk):
-            ids, mask = padded(lm, [chunk[number] for number in numbers])
+        for _, ids, mask in lm.batches(chunk, BATCH_TOKENS):
             with record(lm, site) as seen:
                 lm(ids, mask, logits_to_keep=1)  # the logits are not needed
             mask[:, 0] = 0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from course_lib.assets import BUNDLED
-from course_lib.model import load_model
+from course_lib.models.assets import BUNDLED
+from course_lib.models.loading import load_model
 from course_lib.training.bundle import bundle, bundle_ngram
 from course_lib.training.counts import start_from_counts
 from course_lib.training.models import NGRAM_TOKENS, RECIPES, new_model, train_ngram

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from course_lib.assets import ASSETS, write_manifest
-from course_lib.ngram import NGramModel
+from course_lib.models.assets import ASSETS, write_manifest
+from course_lib.models.ngram import NGramModel
 from course_lib.world.tokenizer import build_tokenizer
 
 

@@ -16,10 +16,10 @@ import torch
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, n_layers, unembedding
-from course_lib.assets import ASSETS, BUNDLED, sha256
 from course_lib.behaviour import SuiteResult, score_suite
-from course_lib.model import load_model
-from course_lib.scoring import interval
+from course_lib.intervals import bootstrap_level_means, ends
+from course_lib.models.assets import ASSETS, BUNDLED, sha256
+from course_lib.models.loading import load_model
 from course_lib.training.data import VALIDATION_SEED, corpus
 from course_lib.training.masked import masked_card
 from course_lib.training.models import RECIPES
@@ -58,8 +58,8 @@ def score_task(lm, prompts: list[Prompt], seed: int = 0) -> TaskScore:
     gaps = np.array([float(row[right].sum() - row[wrong].sum())
                      for row, (right, wrong) in zip(probs, ids, strict=True)])  # fmt: skip
     rng = np.random.default_rng(seed)
-    return TaskScore(len(prompts), float(hits.mean()), interval(hits, 2000, rng),
-                     float(gaps.mean()), interval(gaps, 2000, rng))  # fmt: skip
+    return TaskScore(len(prompts), float(hits.mean()), ends(bootstrap_level_means(hits, 2000, rng)),
+                     float(gaps.mean()), ends(bootstrap_level_means(gaps, 2000, rng)))  # fmt: skip
 
 
 @torch.no_grad()

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_lib.assets import ASSETS, sha256
 from course_lib.concepts import agreement_items, effect, read_items
-from course_lib.scoring import interval
+from course_lib.intervals import bootstrap_level_means, ends
+from course_lib.models.assets import ASSETS, sha256
 from course_lib.training.data import NOTHING, validation_batches
 from course_lib.training.models import RECIPES
 
@@ -39,7 +39,7 @@ def guesses(lm: Any, share: float, n: int = DOCUMENTS) -> dict[str, tuple[float,
     found = {}
     for name, parts in (("loss", losses), ("accuracy", hits)):
         values = torch.cat(parts).double().numpy()
-        found[name] = (float(values.mean()), *interval(values, 1000, rng))
+        found[name] = (float(values.mean()), *ends(bootstrap_level_means(values, 1000, rng)))
     counts = torch.cat(asked).bincount().double()
     rates = counts[counts > 0] / counts.sum()
     found["unigram"] = (float(-(rates * rates.log()).sum()),) * 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from course_lib.ngram import NGramModel
+from course_lib.models.ngram import NGramModel
 from course_lib.training.data import BOS, CHUNK, CORPUS_SEED, EOS, PAD, corpus
 from course_lib.training.train import Recipe
 from course_lib.world.tokenizer import build_tokenizer, vocabulary
@@ -80,7 +80,7 @@ def new_model(name: str, seed: int = 0, **sizes: int) -> nn.Module:
         model = BertForMaskedLM(config)
         sinusoids(model.bert.embeddings.position_embeddings.weight, scale=0.05)
         return model
-    from course_lib.baselines import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
+    from course_lib.models.recurrent import CourseLSTM, CourseTXL, LSTMConfig, TXLConfig
 
     if name == "course-lstm":
         return CourseLSTM(LSTMConfig(vocab_size, **({"layers": 1} | sizes)))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from course_lib.assets import ASSETS
+from course_lib.models.assets import ASSETS
 from course_lib.sae.store import save_sae
 from course_lib.sae.stream import states_of
 from course_lib.sae.topk import TopKSAE

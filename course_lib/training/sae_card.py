@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from course_lib.activations import record, replace
-from course_lib.assets import ASSETS, sha256
-from course_lib.model import load_model
+from course_lib.models.assets import ASSETS, sha256
+from course_lib.models.loading import load_model
 from course_lib.sae.cards import feature_card, index_features
 from course_lib.sae.concepts import (
     BestUnit,

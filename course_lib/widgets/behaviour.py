@@ -7,8 +7,9 @@ from itertools import zip_longest
 
 import ipywidgets
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots import token_bars
+from course_lib.tables import Table
 from course_lib.widgets.live import Explorer, collected_warnings
 
 _WIDE = ipywidgets.Layout(width="95%")

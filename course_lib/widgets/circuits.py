@@ -8,9 +8,10 @@ import ipywidgets
 from matplotlib.patches import Rectangle
 
 from course_lib.circuits import EdgeScores, faithfulness, prune, random_circuit
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.patching import DIRECTIONS, PatchResult, sweep_heads, sweep_positions
 from course_lib.plots import circuit_drawing, heat_map
+from course_lib.tables import Table
 from course_lib.tasks import Task
 from course_lib.widgets.live import Explorer
 

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots import probe_panels
 from course_lib.probing import (
     CONCEPTS,
@@ -24,6 +24,7 @@ from course_lib.probing import (
     split,
     targets,
 )
+from course_lib.tables import Table
 from course_lib.widgets.live import Explorer
 
 DOCUMENTS, PLACES = 150, 800

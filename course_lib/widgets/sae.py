@@ -8,9 +8,10 @@ from typing import Any
 import ipywidgets
 
 from course_lib.activations import replace
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots import feature_card_figure, ranked_bars
 from course_lib.sae import FeatureIndex, SparseAutoencoder, clamp, feature_card
+from course_lib.tables import Table
 from course_lib.widgets.live import Explorer, collected_warnings
 
 _WIDE = ipywidgets.Layout(width="95%")

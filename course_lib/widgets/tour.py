@@ -9,8 +9,9 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, n_layers
-from course_lib.display import AltFigure, Table, show
+from course_lib.display import AltFigure, show
 from course_lib.plots import COLOURS, HATCHES
+from course_lib.tables import Table
 from course_lib.widgets.live import Explorer, collected_warnings
 
 _WIDE = ipywidgets.Layout(width="95%")

@@ -15,7 +15,7 @@ from captum.attr import FeatureAblation, IntegratedGradients
 
 from course_lib.attribution import ask, erasure, integrated_gradients
 from course_lib.attribution.gradients import embed
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from tests.families import CAUSAL, random_model, word_tokenizer
 
 TEXT, TARGET, FOIL = "The two dogs in a cat", "sleep", "sleeps"

@@ -17,7 +17,7 @@ import transformers
 from transformer_lens import TransformerBridge, patching
 
 from course_lib import load_model
-from course_lib.language_model import LanguageModel
+from course_lib.models.language_model import LanguageModel
 from course_lib.patching import sweep_heads, sweep_positions
 from course_lib.tasks import Task, capitals, greater_than, last_logits
 from tests.families import random_model, word_tokenizer

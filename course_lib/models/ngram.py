@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.text_model import TextModel, as_list, course_tokenizer
+from course_lib.models.text_model import TextModel, as_list, course_tokenizer
 
 UNLIMITED = 10**6  # only the last words count, so a text may be of any length
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from course_lib.tables import Markup, html_table
 
 GREEN, AMBER, RED = "ok", "warning", "problem"
 MARKS = {GREEN: "✓", AMBER: "!", RED: "✗"}
@@ -59,18 +60,11 @@ def render_text(findings: Iterable[Finding]) -> str:
 
 def render_html(findings: Iterable[Finding]) -> str:
     """A table; the status stands there as a word, so that colour is never the only sign."""
-    rows = "".join(
-        f'<tr><td style="color:{COLOURS[f.status]}">{MARKS[f.status]} {f.status}</td>'
-        f'<th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
-        f'<td style="text-align:left">{html.escape(f.detail)}</td>'
-        f'<td style="text-align:left">{html.escape(f.fix)}</td></tr>'
-        for f in findings
-    )
-    head = "".join(
-        f'<th scope="col" style="text-align:left">{t}</th>'
-        for t in ("status", "part", "found", "next step")
-    )
-    return (
-        "<table><caption>What the doctor found on this machine</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    rows = [(_sign(f.status), f.name, f.detail, f.fix) for f in findings]
+    columns = ("status", "part", "found", "next step")
+    caption = "What the doctor found on this machine"
+    return html_table(columns, rows, caption, heads=1, align=["left"] * 4, align_columns=True)
+
+
+def _sign(status: str) -> Markup:
+    return Markup(f'<span style="color:{COLOURS[status]}">{MARKS[status]} {status}</span>')

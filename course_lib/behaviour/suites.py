@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from course_lib.formulas import region_references
+from course_lib.behaviour.formulas import region_references
 
 RELATIONS = {"greaterthan": ">", "lessthan": "<", "equals": "="}
 
@@ -156,7 +156,7 @@ class RegionSuite:
     regions : dict
         Region number -> its name; the keys give the order.
     predictions : tuple of str
-        Formulas over regions; see `course_lib.formulas.evaluate_formula`.
+        Formulas over regions; see `course_lib.behaviour.formulas.evaluate_formula`.
     items : tuple of Item
     """
 

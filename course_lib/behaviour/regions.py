@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.formulas import evaluate_formula
-from course_lib.scoring import encode_all, interval, score_unique
-from course_lib.suites import RegionSuite
-from course_lib.text_model import TextModel
+from course_lib.behaviour.formulas import evaluate_formula
+from course_lib.behaviour.suites import RegionSuite
+from course_lib.intervals import bootstrap_level_means, ends
+from course_lib.models.packing import encode_all, score_unique
+from course_lib.models.text_model import TextModel
 
 Span = tuple[int, int]
 
@@ -239,7 +240,7 @@ def evaluate_regions(
         values[n][name] = dict(zip(suite.regions, row, strict=True))
     correct = np.array([[_holds(f, item) for f in suite.predictions] for item in values])
     rng = np.random.default_rng(seed)
-    intervals = [interval(column, n_boot, rng) for column in correct.T]
+    intervals = [ends(bootstrap_level_means(column, n_boot, rng)) for column in correct.T]
     return RegionResult(
         suite=suite.name,
         model=lm.name,

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from course_lib.next_tokens import NextTokens
+from course_lib.models.next_tokens import NextTokens
 
 WRITTEN_WORD = re.compile(r"\w+(?:['’-]\w+)*|\S")
 

@@ -13,7 +13,6 @@ course can be scored: n-gram, LSTM, Transformer-XL and transformers models.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.formulas import evaluate_formula
-from course_lib.regions import RegionResult, evaluate_regions, region_surprisals
-from course_lib.scoring import bootstrap_means, encode_all, percentiles, score_unique
-from course_lib.suites import Pair, RegionSuite, as_pairs, load_blimp, load_syntaxgym
-from course_lib.text_model import TextModel
+from course_lib.behaviour.suites import Pair, as_pairs
+from course_lib.intervals import bootstrap_level_means, ends
+from course_lib.models.packing import encode_all, score_unique
+from course_lib.models.text_model import TextModel
+from course_lib.tables import html_table
 
 TIES = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 
@@ -221,14 +220,11 @@ class SuiteResult:
 
     def _repr_html_(self) -> str:
         heads = ("name", "level", "pairs", "accuracy", "95 % interval")
-        head = "".join(f'<th scope="col">{h}</th>' for h in heads)
-        body = "".join(
-            f'<tr><th scope="row">{html.escape(r.name)}</th><td>{kind}</td><td>{r.n}</td>'
-            f"<td>{r.accuracy:.3f}</td><td>{r.low:.3f} to {r.high:.3f}</td></tr>"
+        rows = [
+            (r.name, kind, r.n, f"{r.accuracy:.3f}", f"{r.low:.3f} to {r.high:.3f}")
             for kind, r in self._rows()
-        )
-        caption = html.escape(self.caption)
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+        ]
+        return html_table(heads, rows, self.caption)
 
 
 def score_suite(
@@ -267,10 +263,10 @@ def score_suite(
             raise ValueError(f"The paradigm {name!r} stands under {sorted(phenomena)}: pick one.")
         member[name] = phenomena.pop() or name
         correct[name] = scores.correct.numpy()[chosen]
-        sampled[name] = bootstrap_means(correct[name], n_boot, rng)
+        sampled[name] = bootstrap_level_means(correct[name], n_boot, rng)
 
     def row(label: str, names: Sequence[str]) -> Row:
-        low, high = percentiles(np.mean([sampled[name] for name in names], axis=0))
+        low, high = ends(np.mean([sampled[name] for name in names], axis=0))
         accuracy = float(np.mean([correct[name].mean() for name in names]))
         return Row(label, sum(len(correct[name]) for name in names), accuracy, low, high)
 
@@ -308,22 +304,3 @@ def surprisals(lm: TextModel, text: str, unit: str = "nats") -> list[tuple[str, 
     scale = math.log(2) if unit == "bits" else 1.0
     values = (-lm.score_ids([ids])[0].double() / scale).tolist()
     return [(lm.token_string(i), value) for i, value in zip(ids[1:], values, strict=True)]
-
-
-__all__ = [
-    "Pair",
-    "PairScores",
-    "Protocol",
-    "RegionResult",
-    "RegionSuite",
-    "Row",
-    "SuiteResult",
-    "evaluate_formula",
-    "evaluate_regions",
-    "load_blimp",
-    "load_syntaxgym",
-    "region_surprisals",
-    "score_pairs",
-    "score_suite",
-    "surprisals",
-]

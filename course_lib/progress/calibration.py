@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from course_lib.display import AltFigure, Figure, Table, show
-from course_lib.progress import CONFIDENCES, events
+from course_lib.display import AltFigure, Figure, show
+from course_lib.intervals import wilson
+from course_lib.journal import events
+from course_lib.progress.forms import CONFIDENCES
+from course_lib.tables import Table
 
 LEAST = 3  # predictions with an outcome; below that a view would say nothing
 ENOUGH = 5  # predictions with a confidence, before we say how the two compare
@@ -192,24 +195,13 @@ def calibration() -> Calibration:
     return Calibration(tuple(scored), skipped)
 
 
-def interval(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share; unlike the usual one it is honest for small n.
-
-    >>> [round(end, 2) for end in interval(4, 5)]
-    [0.38, 0.96]
-    """
-    z = 1.96
-    middle, spread = hits + z**2 / 2, z * math.sqrt(hits * (n - hits) / n + z**2 / 4)
-    return (middle - spread) / (n + z**2), (middle + spread) / (n + z**2)
-
-
 def _right(items: list[Scored]) -> str:
     hits = sum(item.right for item in items)
     return f"{hits} right ({hits / len(items):.0%})"
 
 
 def _verdict(stated: float, hits: float, n: int) -> str:
-    low, high = interval(round(hits * n / 100), n)
+    low, high = wilson(round(hits * n / 100), n)
     if n < ENOUGH:
         return "too few to say more"
     if stated > 100 * high:
@@ -223,7 +215,7 @@ def _draw_groups(axes: Any, groups: dict[int, list[Scored]]) -> str:
     axes.plot([0, 100], [0, 100], "--", color="black", linewidth=0.8, label="as sure as right")
     for stated, group in groups.items():
         hits, n = sum(item.right for item in group), len(group)
-        axes.plot([stated] * 2, [100 * end for end in interval(hits, n)], color=BLUE, linewidth=1)
+        axes.plot([stated] * 2, [100 * end for end in wilson(hits, n)], color=BLUE, linewidth=1)
         axes.plot(stated, 100 * hits / n, "o", color=BLUE)
         label = f"{hits} of {n}"
         axes.annotate(label, (stated, 100 * hits / n), (5, 0), **NEAR, ha="left")

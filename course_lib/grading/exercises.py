@@ -99,7 +99,7 @@ def _fixed_form(notebook: Path) -> str:
 
 
 def main(root: Path | None = None) -> int:
-    """Regenerate every assignment in place; ``python -m course_lib.exercises``."""
+    """Regenerate every assignment in place; ``python -m course_lib.grading.exercises``."""
     root = root or Path.cwd()
     if not (root / "solutions").is_dir():
         print(f"No solutions/ in {root}. Run this in the folder of the course.", file=sys.stderr)

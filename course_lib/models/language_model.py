@@ -2,7 +2,7 @@
 
 A :class:`LanguageModel` holds an unmodified model in evaluation mode with frozen parameters, its
 tokenizer, and the conventions of the course: a start token in front of every text, padding on the
-right, natural logarithms. ``course_lib.model.load_model`` makes one from a name or a folder.
+right, natural logarithms. ``course_lib.load_model`` makes one from a name or a folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.architectures import FAMILIES
-from course_lib.text_model import TextModel, as_list
+from course_lib.models.text_model import TextModel, as_list
 
 MAX_BATCH_TOKENS = 4096  # padded tokens in one forward pass
 MAX_BATCH_LOGITS = 2**25  # and at most 128 MB of float32 logits
@@ -40,7 +40,7 @@ class LanguageModel(TextModel):
         False for masked models (BERT family): ``encode``, ``tokens``, ``batch`` and ``logits``
         work, the left-to-right scoring methods raise ValueError.
     takes_any_mask : bool
-        Several continuations of one beginning can share a row, see ``course_lib.scoring.pack``.
+        Several continuations of one beginning can share a row: ``course_lib.models.packing``.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, name: str = "model") -> None:
@@ -76,7 +76,53 @@ class LanguageModel(TextModel):
         >>> mask.sum(dim=1).tolist()
         [5, 3]
         """
-        return self._pad([self.encode(text) for text in as_list(texts)])
+        return self.pad([self.encode(text) for text in as_list(texts)])
+
+    def pad(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Ids and attention mask [B, T] of rows of ids, padded on the right."""
+        width = max(map(len, ids))
+        pad = self.tokenizer.pad_token_id
+        pad = self.bos_id if pad is None else pad
+        rows = [[*item, *[pad] * (width - len(item))] for item in ids]
+        mask = [[1] * len(item) + [0] * (width - len(item)) for item in ids]
+        return torch.tensor(rows, device=self.device), torch.tensor(mask, device=self.device)
+
+    def batches(
+        self, ids: Sequence[Sequence[int]], max_tokens: int | None = None
+    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Cut rows of ids in batches of like length, the shortest first: little is padding.
+
+        Parameters
+        ----------
+        ids : what ``encode`` returns, one row a text
+        max_tokens : int, optional
+            Tokens of a batch, padding included; by default 4,096, and fewer where their logits
+            would fill more than 128 MB. A row that is longer makes a batch of its own.
+
+        Yields
+        ------
+        rows : list of int
+            Numbers of the rows in this batch, so that results find their way back.
+        input_ids, attention_mask : int64 [B, T]
+
+        Examples
+        --------
+        >>> from course_lib import load_model
+        >>> lm = load_model()
+        >>> ids = [lm.encode(text) for text in ("The dog sleeps.", "The dog", "Dogs")]
+        >>> [(rows, mask.sum(1).tolist()) for rows, _, mask in lm.batches(ids, max_tokens=8)]
+        [([2, 1], [2, 3]), ([0], [5])]
+        """
+        most = MAX_BATCH_TOKENS if max_tokens is None else max_tokens
+        most = min(most, MAX_BATCH_LOGITS // len(self.tokenizer))
+        rows: list[int] = []
+        for r in sorted(range(len(ids)), key=lambda r: len(ids[r])):
+            if rows and (len(rows) + 1) * len(ids[r]) > most:
+                yield rows, *self.pad([ids[n] for n in rows])
+                rows = []
+            rows.append(r)
+        if rows:
+            yield rows, *self.pad([ids[n] for n in rows])
 
     @torch.no_grad()
     def logits(self, texts: str | Sequence[str]) -> Tensor:
@@ -119,8 +165,7 @@ class LanguageModel(TextModel):
         """
         self.check_ids(ids)
         scores: list[Tensor] = [torch.empty(0)] * len(ids)
-        for rows in self._length_batches(ids):
-            input_ids, mask = self._pad([ids[r] for r in rows])
+        for rows, input_ids, mask in self.batches(ids):
             logits = self(input_ids, mask).logits[:, :-1]  # [B, T-1, V]
             target = logits.gather(-1, input_ids[:, 1:, None]).squeeze(-1)
             logp = target - logits.logsumexp(dim=-1)  # [B, T-1]: no full log-softmax is stored
@@ -168,8 +213,7 @@ class LanguageModel(TextModel):
 
     def _next_probs(self, ids: list[list[int]]) -> Tensor:
         rows_of: list[Any] = [None] * len(ids)
-        for rows in self._length_batches(ids):
-            input_ids, mask = self._pad([ids[r] for r in rows])
+        for rows, input_ids, mask in self.batches(ids):
             last, place = torch.unique(mask.sum(dim=1) - 1, return_inverse=True)
             keep = {"logits_to_keep": last} if self._can_select else {}
             logits = self(input_ids, mask, **keep).logits
@@ -178,22 +222,3 @@ class LanguageModel(TextModel):
             for row, r in zip(probs, rows, strict=True):
                 rows_of[r] = row
         return torch.stack(rows_of)
-
-    def _pad(self, ids: list[list[int]]) -> tuple[Tensor, Tensor]:
-        width = max(map(len, ids))
-        pad = self.tokenizer.pad_token_id
-        pad = self.bos_id if pad is None else pad
-        rows = [item + [pad] * (width - len(item)) for item in ids]
-        mask = [[1] * len(item) + [0] * (width - len(item)) for item in ids]
-        return torch.tensor(rows, device=self.device), torch.tensor(mask, device=self.device)
-
-    def _length_batches(self, ids: list[list[int]]) -> Iterator[list[int]]:
-        """Yield row numbers, shortest items first, so that little is spent on padding."""
-        limit = min(MAX_BATCH_TOKENS, MAX_BATCH_LOGITS // len(self.tokenizer))
-        rows: list[int] = []
-        for r in sorted(range(len(ids)), key=lambda r: len(ids[r])):
-            if rows and (len(rows) + 1) * len(ids[r]) > limit:
-                yield rows
-                rows = []
-            rows.append(r)
-        yield rows

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from course_lib.tables import Markup, html_table
+
 
 @dataclass(frozen=True)
 class NextTokens(Sequence):
@@ -36,14 +38,7 @@ class NextTokens(Sequence):
         return "\n".join([f"Next token after {self.text!r}", head, *rows])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th scope="row" style="text-align:left"><code>{escape(token)}</code></th>'
-            f'<td style="text-align:right">{p:.4f}</td></tr>'
-            for token, p in self.pairs
-        )
-        return (
-            '<table><caption style="white-space:nowrap;text-align:left">Next token after '
-            f"<q>{escape(self.text)}</q></caption>"
-            '<thead><tr><th scope="col">token</th><th scope="col">probability</th></tr></thead>'
-            f"<tbody>{rows}</tbody></table>"
-        )
+        rows = [(Markup(f"<code>{escape(t)}</code>"), f"{p:.4f}") for t, p in self.pairs]
+        title = Markup(f"Next token after <q>{escape(self.text)}</q>")
+        sides = ("left", "right")
+        return html_table(("token", "probability"), rows, title, align=sides, one_line=True)

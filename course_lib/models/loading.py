@@ -3,7 +3,7 @@
 ``load_model()`` gives the bundled course model; ``load_model("path/to/folder")`` and
 ``load_model("gpt2")`` work the same way for a local folder and for a model of the Hugging Face
 hub. What comes back can be asked for tokens, logits and log-probabilities: see
-:class:`~course_lib.language_model.LanguageModel`.
+:class:`~course_lib.models.language_model.LanguageModel`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from course_lib.architectures import FAMILIES
-from course_lib.assets import BUNDLED, asset_folder
-from course_lib.language_model import LanguageModel
-from course_lib.next_tokens import NextTokens
-from course_lib.text_model import TextModel, UnknownWordsWarning
+from course_lib.models.assets import BUNDLED, asset_folder
+from course_lib.models.language_model import LanguageModel
+from course_lib.models.next_tokens import NextTokens
+from course_lib.models.text_model import TextModel, UnknownWordsWarning
 
 __all__ = [
     "LanguageModel", "ModelNotFoundError", "NextTokens", "TextModel", "UnknownWordsWarning",
@@ -94,14 +94,14 @@ def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
         ) from None
     kind = config.get("model_type")
     if kind == "course_ngram":
-        from course_lib.ngram import NGramModel
+        from course_lib.models.ngram import NGramModel
 
         model = NGramModel.load(folder)
         model.name = name
         return model
     if kind in ("course_lstm", "course_txl"):
-        from course_lib.baselines import load_baseline
-        from course_lib.text_model import course_tokenizer
+        from course_lib.models.recurrent import load_baseline
+        from course_lib.models.text_model import course_tokenizer
 
         return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
     if kind == "course_sae":

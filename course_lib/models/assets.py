@@ -12,7 +12,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MANIFEST = "manifest.json"
 BUNDLED = ("course-lm", "course-lstm", "course-txl", "course-ngram", "course-bert", "course-sae")
 

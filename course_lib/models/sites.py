@@ -31,7 +31,7 @@ from typing import Any
 
 from torch import nn
 
-from course_lib.architectures import Family, bare_model, blocks, family_of, final_norm, n_heads
+from course_lib.architectures import Family, final_norm, n_heads, parts
 
 LAYER_SITES = (
     "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z", "neurons", "pattern",
@@ -58,11 +58,12 @@ class Place:
 
 def find_place(model: Any, site: str) -> Place:
     """Return the module end that a site names; ValueError where it does not exist."""
-    family, inner = family_of(model), bare_model(model)
-    name, layer, head = _parse(site, len(blocks(model)), n_heads(model))
+    found = parts(model)
+    family, heads, config = found.family, n_heads(found), found.model.config
+    name, layer, head = _parse(site, len(found.blocks), heads)
     if name == "final_norm":
-        return Place(final_norm(model), is_input=False)
-    block = blocks(model)[layer]
+        return Place(final_norm(found), is_input=False)
+    block = found.blocks[layer]
     part = block.get_submodule
     flat = block if family.flat_mlp else None
     if name in ("embed", "resid_pre"):
@@ -78,11 +79,11 @@ def find_place(model: Any, site: str) -> Place:
     if name == "neurons":
         return Place(part(family.mlp_out), is_input=True, flat_in=flat)
     if name == "z":
-        return Place(part(family.attn_out), is_input=True, heads=n_heads(model), head=head)
-    if inner.config._attn_implementation != "eager":
+        return Place(part(family.attn_out), is_input=True, heads=heads, head=head)
+    if config._attn_implementation != "eager":
         raise ValueError(
             f"{site!r} cannot be recorded: this model computes attention with "
-            f"{inner.config._attn_implementation!r}, which never forms the weights. Switch once "
+            f"{config._attn_implementation!r}, which never forms the weights. Switch once "
             "with lm.model.set_attn_implementation('eager') and run again."
         )
     return Place(part(family.attention), is_input=False, item=1)

@@ -1,0 +1,95 @@
+"""What the course needs installed: packages, models, the widget extension, room to save."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from course_lib.doctor.findings import AMBER, GREEN, RED, Finding
+
+DISTRIBUTION = "course-lib"
+COURSE = Path(__file__).resolve().parents[2]  # the folder that holds notebooks/ and Makefile
+
+
+def check_packages() -> Finding:
+    """Is every package the course needs installed, in a version inside the tested range?"""
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = [Requirement(text) for text in metadata.requires(DISTRIBUTION) or []]
+    except metadata.PackageNotFoundError:
+        fix = "Run `make lab`, which installs it into .venv, and start from there."
+        return Finding("packages", RED, f"{DISTRIBUTION} is not installed here", fix)
+    needed = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    wrong = [problem for r in needed if (problem := _version_problem(r))]
+    if wrong:
+        fix = "Delete the file .venv/.ready and run `make lab`."
+        return Finding("packages", RED, "; ".join(wrong), fix)
+    shown = ", ".join(f"{n} {metadata.version(n)}" for n in ("torch", "transformers", "jupyterlab"))
+    return Finding("packages", GREEN, f"{len(needed)} as tested, among them {shown}")
+
+
+def _version_problem(requirement) -> str:
+    try:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is missing"
+    if requirement.specifier.contains(found, prereleases=True):
+        return ""
+    return f"{requirement.name} is {found}, tested with {requirement.specifier}"
+
+
+def check_models() -> Finding:
+    """Are the files of the bundled models here, and are they the ones we shipped (sha256)?"""
+    from course_lib.models import assets
+
+    broken = []
+    for name in assets.BUNDLED:
+        try:
+            assets.asset_folder(name)
+        except assets.AssetError:
+            broken.append(name)
+    if broken:
+        fix = "git checkout -- course_lib/assets (or train them again: make models)"
+        return Finding("bundled models", RED, "missing or damaged: " + ", ".join(broken), fix)
+    return Finding("bundled models", GREEN, ", ".join(assets.BUNDLED) + ": every file verified")
+
+
+def check_widgets() -> Finding:
+    """Is the part of ipywidgets that runs in the browser installed beside JupyterLab?"""
+    from jupyter_core.paths import jupyter_path
+
+    folders = [Path(folder) for folder in jupyter_path("labextensions")]
+    if any((f / "@jupyter-widgets/jupyterlab-manager/package.json").is_file() for f in folders):
+        return Finding("widgets", GREEN, f"ipywidgets {metadata.version('ipywidgets')}")
+    fix = "Delete the file .venv/.ready and run `make lab`; figures stay visible without widgets."
+    return Finding("widgets", AMBER, "JupyterLab does not know the widget extension", fix)
+
+
+def check_writing() -> Finding:
+    """Can notebooks and progress be saved?"""
+    from course_lib import journal
+
+    if problem := _write_problem(COURSE / "notebooks"):
+        fix = "Copy the course into a folder of your own and run `make lab` there."
+        return Finding("saving", RED, f"notebooks cannot be saved ({problem})", fix)
+    if problem := _write_problem(journal.home()):
+        fix = "Set the variable COURSE_HOME to a folder you can write to, and start again."
+        return Finding("saving", AMBER, f"progress cannot be saved ({problem})", fix)
+    if journal.path().exists() and not os.access(journal.path(), os.R_OK | os.W_OK):
+        fix = f"Make {journal.path().name} in the folder of your progress your own: chmod u+rw"
+        return Finding("saving", AMBER, "the progress file is locked", fix)
+    return Finding("saving", GREEN, "notebooks and progress can be saved")
+
+
+def _write_problem(folder: Path) -> str:
+    """Why nothing can be written in `folder`, which need not exist yet; "" if it can."""
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
