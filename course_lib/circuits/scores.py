@@ -11,6 +11,7 @@ run. Positive = the edge supports the answer: carrying the corrupted value makes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -247,6 +248,19 @@ def _products(
 
     `here` and `other` [W, N, T, d] are what the writers write on clean and corrupted prompts.
     """
+    values, written, inputs, at = _backward(model, graph, task, embeddings)
+    if here is None:
+        with torch.no_grad():
+            here = writer_outputs(model, graph, written)
+    gradients = _input_gradients(bare_model(model), graph, inputs, at)
+    return values, _inner_products(graph, here - other, gradients)
+
+
+def _backward(
+    model: Any, graph: Graph, task: Task, embeddings: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Step 1, one run forward and back: the metric [N]; by site what the writers wrote; by path of
+    a norm or projection its input, and the metric's gradient at its output."""
     inner = bare_model(model)
     paths = {path for r in graph.readers for path in (r.norm, r.projection) if path}
     inputs: dict[str, Tensor] = {}
@@ -268,25 +282,38 @@ def _products(
             handle = inner.get_submodule(path).register_forward_hook(keep(path))
             stack.callback(handle.remove)
         values = task.measure(last_logits(model, task.clean))
-        order = list(outputs)
-        found = torch.autograd.grad(values.sum(), [outputs[path] for path in order])
-    at = dict(zip(order, found, strict=True))
-    if here is None:
-        with torch.no_grad():
-            here = writer_outputs(model, graph, {k: x.detach() for k, x in seen.items()})
-    difference = (here - other).flatten(1)  # [W, N * T * d]
-    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
+        # prompts do not see each other, so the gradient of the sum holds that of each of them
+        found = torch.autograd.grad(values.sum(), list(outputs.values()))
+    at = dict(zip(outputs, found, strict=True))
+    return values.detach(), {site: x.detach() for site, x in seen.items()}, inputs, at
+
+
+def _input_gradients(
+    inner: Any, graph: Graph, inputs: dict[str, Tensor], at: dict[str, Tensor]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Step 2, back through the norms: for each norm the numbers of its r readers, and the gradient
+    at its input through each of them alone, [r, N, T, d]."""
     for norm in dict.fromkeys(reader.norm for reader in graph.readers):
         numbers = [v for v, reader in enumerate(graph.readers) if reader.norm == norm]
         pulled = torch.stack([_at_norm(inner, graph.readers[v], at) for v in numbers])
-        x = inputs[norm].detach().expand_as(pulled).clone().requires_grad_()
+        x = inputs[norm].detach().expand_as(pulled).clone().requires_grad_()  # [r, N, T, d]
         with torch.enable_grad():
             y = inner.get_submodule(norm).forward(x)
-        (gradient,) = torch.autograd.grad(y, x, pulled)
+        # the model's own gradient there is the sum over readers: an edge needs them apart
+        yield numbers, torch.autograd.grad(y, x, pulled)[0]
+
+
+def _inner_products(
+    graph: Graph, difference: Tensor, gradients: Iterable[tuple[list[int], Tensor]]
+) -> Tensor:
+    """Step 3: difference [W, N, T, d] of each writer times gradient of each reader, [W, R]."""
+    difference = difference.flatten(1)  # [W, N * T * d]
+    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
+    for numbers, gradient in gradients:
         before = int(graph.allowed[:, numbers[0]].sum())  # the readers of a norm read the same
-        products = difference[:before] @ gradient.flatten(1).T
+        products = difference[:before] @ gradient.flatten(1).T  # [before, r]
         scores[:before, numbers] = products.double().cpu()
-    return values.detach(), scores
+    return scores
 
 
 def _at_norm(inner: Any, reader: Any, at: dict[str, Tensor]) -> Tensor:
