@@ -55,29 +55,6 @@ def join_regions(regions: Sequence[str]) -> tuple[str, list[Span]]:
     return text, spans
 
 
-def find_spans(text: str, tokens: Sequence[str]) -> list[Span]:
-    """Find given tokens one after the other in a text; return the characters of each.
-
-    This aligns token lists that come from elsewhere, such as a published table of surprisals.
-
-    Raises
-    ------
-    ValueError
-        If a token does not come next in the text.
-    """
-    spans, position = [], 0
-    for token in tokens:
-        start = len(text) - len(text[position:].lstrip())
-        if not token or not text.startswith(token, start):
-            raise ValueError(
-                f"The token {token!r} does not come next in {text!r}: at character {start} we "
-                f"read {text[start : start + 12]!r}. Leave out special tokens."
-            )
-        position = start + len(token)
-        spans.append((start, position))
-    return spans
-
-
 def token_regions(text: str, regions: Sequence[Span], tokens: Sequence[Span]) -> list[int]:
     """For each token, the index of the region in which its first visible character lies."""
     owner = []

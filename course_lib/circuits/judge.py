@@ -20,7 +20,6 @@ from torch import Tensor
 
 from course_lib.circuits.graph import Graph
 from course_lib.circuits.running import recorded_run, run_edges
-from course_lib.circuits.scores import EdgeScores
 from course_lib.patching import bootstrap_means
 from course_lib.tasks import Task
 
@@ -133,53 +132,6 @@ def faithfulness(
     values = run_edges(lm, graph, task, [(graph.allowed & ~masks, other)])
     return Faithfulness(task.name, task.unit, tuple(masks.sum((1, 2)).tolist()), values, clean,
                         task.measure(logits).cpu(), graph.n_edges, len(masks) + 2)  # fmt: skip
-
-
-def faithfulness_curve(
-    lm: Any, task: Task, scores: EdgeScores, sizes: Sequence[int], random: int = 5, seed: int = 0,
-    connected: bool = False,
-) -> tuple[Faithfulness, Faithfulness]:  # fmt: skip
-    """Circuits of the best-scored edges by size, and `random` circuits of each size.
-
-    `connected` draws the random circuits along ways from the embedding to the logits: see
-    `random_circuit`.
-
-    Returns
-    -------
-    Faithfulness of the S circuits, and of S * random ones: those of the first size come first.
-
-    Raises
-    ------
-    ValueError
-        For a size that is not between 1 and the number of scored edges, a mask without edges, or
-        no random circuits: a curve alone says little (use `faithfulness` for one without them).
-
-    Notes
-    -----
-    Cost: S * (1 + random) forward passes, and four.
-
-    Examples
-    --------
-    >>> from course_lib import load_model
-    >>> from course_lib.circuits import eap
-    >>> from course_lib.tasks import greater_than
-    >>> lm = load_model("course-lm")
-    >>> task = greater_than(lm, 4)
-    >>> best, chance = faithfulness_curve(lm, task, eap(lm, task), [400], random=2)
-    >>> bool(best.share[0] > chance.share.max())
-    True
-    """
-    if random < 1:
-        raise ValueError(
-            f"random = {random}: a curve needs random circuits beside it. For the best circuits "
-            "alone call faithfulness(lm, task, graph, [scores.top(n) for n in sizes])."
-        )
-    best = [scores.top(n) for n in sizes]
-    chance = [
-        random_circuit(scores.graph, n, seed + k, connected) for n in sizes for k in range(random)
-    ]
-    runs = faithfulness(lm, task, scores.graph, best)
-    return runs, faithfulness(lm, task, scores.graph, chance)
 
 
 def random_circuit(graph: Graph, n: int, seed: int = 0, connected: bool = False) -> Tensor:

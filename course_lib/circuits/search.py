@@ -1,8 +1,7 @@
-"""Searching circuits edge by edge: path patching, from the logits backwards, and ACDC."""
+"""Searching circuits edge by edge: from the logits backwards, and ACDC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,59 +11,6 @@ from course_lib.circuits.graph import Graph, build_graph
 from course_lib.circuits.running import BATCH_TOKENS, recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, exact_scores
 from course_lib.tasks import Task
-
-
-def path_effect(lm: Any, task: Task, graph: Graph, path: Sequence[tuple[str, str]]) -> Tensor:
-    """Patch one path: the change of its first sender reaches the logits along it and nowhere else.
-
-    Parameters
-    ----------
-    path : edges (writer, reader) that follow each other
-        For example [("a1.h3", "a4.h2.v"), ("a4.h2", "m5"), ("m5", "logits")].
-
-    Returns
-    -------
-    float64 [N]
-        clean - patched metric; positive = the path supports the answer.
-
-    Raises
-    ------
-    ValueError
-        For a path that does not end in the logits, a step that is no edge, or steps that do not
-        follow each other.
-
-    Notes
-    -----
-    Cost: three forward passes. All other edges of the nodes on the path carry clean values.
-    Source: Wang et al. 2022; Goldowsky-Dill et al. 2023.
-
-    Examples
-    --------
-    >>> from course_lib import load_model
-    >>> from course_lib.tasks import greater_than
-    >>> lm = load_model("course-lm")
-    >>> graph = build_graph(lm, "block")
-    >>> path_effect(lm, greater_than(lm, 4), graph, [("embed", "m0"), ("m0", "logits")]).shape
-    torch.Size([4])
-    """
-    if not path or path[-1][1] != "logits":
-        raise ValueError(f"A path is a list of edges, the last one to 'logits'; got {path}.")
-    places, feeds = [graph.edge(*step) for step in path], graph.feeds()
-    for (_, v), (u, _) in zip(places, places[1:], strict=False):
-        if not feeds[v, u]:
-            raise ValueError(
-                f"{graph.readers[v].name!r} is no input of {graph.writers[u].name!r}: the steps of "
-                "a path follow each other."
-            )
-    first = torch.zeros(1, *graph.allowed.shape, dtype=torch.bool)
-    own = first.clone()
-    for step, (u, v) in enumerate(places):
-        (own if step else first)[0, u, v] = True
-    logits, clean = recorded_run(lm, graph, task.clean)
-    _, corrupted = recorded_run(lm, graph, task.corrupted)
-    rest = graph.allowed & ~own & ~first
-    patched = run_edges(lm, graph, task, [(first, corrupted), (rest, clean)])[0]
-    return task.measure(logits).cpu() - patched
 
 
 def backward_search(

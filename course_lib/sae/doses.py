@@ -164,7 +164,7 @@ def dose_response(
     sae : SparseAutoencoder
     feature : int
     maxima : Tensor [F]
-        From `feature_maxima`: dose 1 of each feature.
+        Dose 1 of each feature, such as `FeatureIndex.maxima`.
     prompts : sequence of str
         Each ends right before the word in question.
     words : sequence of str

@@ -150,15 +150,3 @@ def read_back(W: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """ReLU(W^T W x + b) for x [S, rows, n]."""
     h = torch.einsum("smn,srn->srm", W, x)
     return (torch.einsum("smn,srm->srn", W, h) + b[:, None]).relu()
-
-
-def dictionary_recovery(found: Tensor, true: Tensor) -> Tensor:
-    """For each true direction [n, m], its largest cosine with a found one [F, m]: [n], 1 = found.
-
-    Examples
-    --------
-    >>> dictionary_recovery(torch.eye(3), torch.tensor([[0.0, 2.0, 0.0]])).tolist()
-    [1.0]
-    """
-    unit = [x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12) for x in (true, found)]
-    return (unit[0] @ unit[1].T).amax(-1)

@@ -90,7 +90,7 @@ def train_sae(
     ----------
     sae : SparseAutoencoder
     states : Tensor [N, d], or iterable of Tensors [batch, d]
-        Stored states, or a stream (`activation_batches`), which sets its own batch size.
+        Stored states, or a stream of batches, in the order in which they come.
     steps, batch : int
     rate : float
         Of Adam, at its highest.
