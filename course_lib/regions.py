@@ -59,6 +59,7 @@ def token_regions(text: str, regions: Sequence[Span], tokens: Sequence[Span]) ->
     """For each token, the index of the region in which its first visible character lies."""
     owner = []
     for start, _ in tokens:
+        # tokens of the GPT family begin with the space before the word, which may lie in no region
         visible = len(text) - len(text[start:].lstrip())
         # Spaces at the very end belong to the last region that has characters.
         visible = min(visible, len(text.rstrip()) - 1)
@@ -120,6 +121,7 @@ def _many_region_surprisals(
     results = []
     for (text, spans), item in zip(joined, ids, strict=True):
         owner = token_regions(text, spans, token_spans(lm, text, len(item) - 1))
+        # log-probabilities of the tokens after the start token; the minus makes them surprisals
         values = (-scores[item]).tolist()
         results.append(sum_by_region(owner, values, len(spans), metric))
     return results
@@ -171,7 +173,7 @@ class RegionResult:
 
     def mean_by_region(self, condition: str) -> list[float]:
         """Surprisal of each region in one condition, averaged over items, in nats."""
-        rows = [list(item[condition].values()) for item in self.surprisals]
+        rows = [list(item[condition].values()) for item in self.surprisals]  # [items, regions]
         return np.mean(rows, axis=0).tolist()
 
     def __repr__(self) -> str:
@@ -208,12 +210,14 @@ def evaluate_regions(
     """
     if not isinstance(suite, RegionSuite):
         suite = RegionSuite.from_dict(suite)
+    # item and condition of every sentence: all are scored in one go
     keys = [(n, name) for n, item in enumerate(suite.items) for name in item.conditions]
     sentences = [suite.items[n].conditions[name] for n, name in keys]
     values: list[dict[str, dict[int, float]]] = [{} for _ in suite.items]
     scored = _many_region_surprisals(lm, sentences, suite.metric)
     for (n, name), row in zip(keys, scored, strict=True):
         values[n][name] = dict(zip(suite.regions, row, strict=True))
+    # bool [items, predictions]
     correct = np.array([[_holds(f, item) for f in suite.predictions] for item in values])
     rng = np.random.default_rng(seed)
     intervals = [interval(column, n_boot, rng) for column in correct.T]

@@ -38,12 +38,12 @@ def writer_outputs(
     family, outputs = family_of(model), []
     for u in range(len(graph.writers)) if which is None else which:
         writer = graph.writers[u]
-        x = seen[writer.site]
+        x = seen[writer.site]  # [B, T, d], or for a head z [B, T, H, dh]
         if writer.head is not None:
             module = blocks(model)[writer.layer].get_submodule(family.attn_out)
             weight = weight_and_bias(module)[0].unflatten(1, (n_heads(model), -1))  # [d, H, dh]
-            x = x[..., writer.head, :] @ weight[:, writer.head].T
-        outputs.append(x)
+            x = x[..., writer.head, :] @ weight[:, writer.head].T  # [B, T, dh] @ [dh, d]
+        outputs.append(x)  # [B, T, d]
     return torch.stack(outputs)
 
 
@@ -183,12 +183,15 @@ def run_edges(
     Cost: C forward passes over the prompts (`ids`, default the clean ones).
     """
     ids = task.clean if ids is None else ids
+    # so many variants fit in one batch
     size = max(1, BATCH_TOKENS // ids.numel())
     values = []
     for start in range(0, len(carried[0][0]), size):
+        # amounts [C, W, R] are cut by variant, outputs [W, N, T, d] serve all of them
         part = [(amount[start : start + size], other) for amount, other in carried]
         copies = len(part[0][0])
         with carrying(model, graph, part):
-            logits = last_logits(model, ids.repeat(copies, 1))
+            logits = last_logits(model, ids.repeat(copies, 1))  # [C * N, V]
+        # the rows of one variant at a time: a metric is always given all N prompts in order
         values += [task.measure(rows).cpu() for rows in logits.split(len(ids))]
     return torch.stack(values)

@@ -64,8 +64,10 @@ class EdgeScores:
         """
         if not 1 <= n <= int(self.scored.sum()):
             raise ValueError(f"n must be from 1 to {int(self.scored.sum())} edges, got {n}.")
+        # [W * R]; -1 puts edges that were not scored behind those with score 0
         size = self.scores.abs().masked_fill(~self.scored, -1.0).flatten()
         mask = torch.zeros_like(self.scored).flatten()
+        # stable: of equal scores the first edge, on every machine
         mask[size.argsort(descending=True, stable=True)[:n]] = True
         return mask.view_as(self.scored)
 
@@ -147,11 +149,13 @@ def exact_scores(
     clean = task.measure(recorded_run(lm, graph, task.clean)[0]).cpu()
     logits, other = recorded_run(lm, graph, task.corrupted)
     corrupted = task.measure(logits).cpu()
-    places = edges.nonzero()
+    places = edges.nonzero()  # [E, 2]
+    # [E, W, R]: in variant e the edge e alone carries the corrupted output
     amount = torch.zeros(len(places), *edges.shape, dtype=torch.bool)
     amount[torch.arange(len(places)), places[:, 0], places[:, 1]] = True
     scores = torch.zeros(edges.shape, dtype=torch.float64)
     if len(places):
+        # clean [N] - patched [E, N], mean over prompts; a mask counts its entries as nonzero() does
         scores[edges] = (clean - run_edges(lm, graph, task, [(amount, other)])).mean(1)
     return EdgeScores(graph, scores, edges, task.name, "exact edge patching", task.unit,
                       float(clean.mean()), float(corrupted.mean()), len(places) + 2)  # fmt: skip
@@ -207,6 +211,7 @@ def eap(
     logits, other = recorded_run(lm, graph, task.corrupted)
     corrupted = task.measure(logits).cpu()
     if steps:
+        # sender outputs come from the clean run itself; along the path only gradients are taken
         logits, here = recorded_run(lm, graph, task.clean)
         clean, scores = task.measure(logits), torch.zeros(graph.allowed.shape, dtype=torch.float64)
         for node, weight in zip(nodes, weights, strict=True):
@@ -214,7 +219,7 @@ def eap(
             scores += weight * _products(lm, graph, task, other, here, embeddings)[1]
     else:
         clean, scores = _products(lm, graph, task, other)
-    scores, clean = scores / len(task), clean.cpu()
+    scores, clean = scores / len(task), clean.cpu()  # sums over prompts -> means
     method = f"EAP-IG, {steps} steps, {rule}" if steps else "EAP"
     return EdgeScores(graph, scores, graph.allowed, task.name,
                       method, task.unit, float(clean.mean()), float(corrupted.mean()),
@@ -234,6 +239,7 @@ def path_points(steps: int, rule: str) -> tuple[list[float], list[float]]:
     if steps == 0:
         return [1.0], [1.0]
     if rule == "gauss-legendre":
+        # leggauss integrates over [-1, 1]: here over [0, 1]
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         return ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
     shift = 0.5 if rule == "midpoint" else 0.0
@@ -320,6 +326,7 @@ def _at_norm(inner: Any, reader: Any, at: dict[str, Tensor]) -> Tensor:
     """Gradient at the output of a reader's norm, through this reader alone."""
     if reader.projection is None:
         return at[reader.norm]
+    # back through this reader's rows of the projection: [N, T, b - a] @ [b - a, d]
     weight, _ = weight_and_bias(inner.get_submodule(reader.projection))
     a, b = reader.features
     return at[reader.projection][..., a:b] @ weight[a:b]

@@ -62,11 +62,13 @@ def backward_search(
     scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
     while (reached & ~done).any():
         new = reached & ~done
+        # [W, R] & [1, R]: all edges into the receivers that are new
         found = exact_scores(lm, task, graph, graph.allowed & new[None])
         gap = abs(found.clean - found.corrupted)
         keep = found.scored & (found.scores.abs() >= threshold * gap)
         kept, scores, passes = kept | keep, scores + found.scores * keep, passes + found.passes
         done |= new
+        # [R, W] & [1, W]: the inputs of every sender with a kept edge are receivers now
         reached = done | (feeds & keep.any(1)[None]).any(1)
     if not kept.any():
         raise ValueError(
@@ -135,17 +137,19 @@ def acdc(
         return run_edges(lm, graph, task, [(outside, other)]).mean(1).tolist()
 
     (current,) = values(circuit[None])
+    # receivers from the logits backwards, and the senders of each from late to early
     left = [(u, v) for v, u in reversed(circuit.T.nonzero().tolist())]
+    # trials in one batch: at most so many, and few where edges have just turned out to matter
     most, ahead = max(1, BATCH_TOKENS // task.clean.numel()), 1
     while left:
         trial, masks = left[:ahead], circuit.repeat(len(left[:ahead]), 1, 1)
         for k, (u, v) in enumerate(trial):
-            masks[k:, u, v] = False
+            masks[k:, u, v] = False  # trial k is without the edges 0 ... k
         ahead = min(2 * ahead, most)
         for k, without in enumerate(values(masks)):
             if abs(without - current) >= threshold:  # this edge stays: what comes after is void
                 trial, ahead = trial[: k + 1], max(1, k)
                 break
-            current, circuit = without, masks[k]
+            current, circuit = without, masks[k]  # out for good; the next one is compared with this
         left = left[len(trial) :]
     return circuit

@@ -11,7 +11,7 @@
 - `evaluate`: L0, FVU, explained variance, cross-entropy recovered, dead features;
 - `concepts`: the generator's gold labels, and the best single feature or neuron for each;
 - `known`: whether the model knows a topic at all, before we look for its feature;
-- `steer`: clamp a feature (at 0: ablate it), replace a state by its reconstruction with the error term;
+- `steer`: clamp a feature (0 ablates it), put a reconstruction with the error term in place;
 - `doses`: dose-response of what the model says, with random features as control;
 - `pitfalls`: absorption, splitting with width, dependence on the seed;
 - `cards`: what a feature reacts to and what it promotes; `page`: all of them as one HTML page.

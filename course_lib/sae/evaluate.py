@@ -136,13 +136,14 @@ def score_sae(
         with record(lm, site) as seen:
             ids, mask = padded(lm, rows)
             lm(ids, mask, logits_to_keep=1)
-        mask[:, 0] = 0
-        sums.add(seen[site][mask.bool()])
+        mask[:, 0] = 0  # no start tokens
+        sums.add(seen[site][mask.bool()])  # [B, T, d] -> [n, d]
     mean = sums.mean.float()
     edits = {
         "clean": lambda x: x,
         "sae": sae,
         "zero": torch.zeros_like,
+        # [d] -> [B, T, d]
         "mean": lambda x: mean.expand_as(x),
     }
     losses = {name: np.array([], float) for name in edits}
@@ -162,7 +163,8 @@ def keep_start(old: Tensor, new: Tensor) -> Tensor:
 def _losses(lm: Any, rows: list[list[int]]) -> np.ndarray:
     """Summed cross-entropy of each row in nats."""
     ids, mask = padded(lm, rows)
-    logits = lm(ids, mask).logits[:, :-1]
+    logits = lm(ids, mask).logits[:, :-1]  # [B, T - 1, V]
+    # log softmax at the next token alone: its logit minus the log of the sum over words
     logp = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     return -(logp.double() * mask[:, 1:]).sum(1).cpu().numpy()
 
@@ -172,6 +174,7 @@ class _Sums:
 
     def __init__(self, sae: SparseAutoencoder) -> None:
         self.sae, self.n = sae, 0
+        # sums [d] of x, x^2, error and error^2
         self.x, self.xx, self.e, self.ee = (torch.zeros(sae.d).double() for _ in range(4))
         self.on = torch.zeros(sae.features)
 
@@ -179,7 +182,7 @@ class _Sums:
         f = self.sae.encode(x)
         error = (x - self.sae.decode(f)).double()
         self.n += len(x)
-        self.on += (f > 0).sum(0)
+        self.on += (f > 0).sum(0)  # [n, F] -> [F]
         self.x, self.xx = self.x + x.double().sum(0), self.xx + x.double().square().sum(0)
         self.e, self.ee = self.e + error.sum(0), self.ee + error.square().sum(0)
 
@@ -189,6 +192,7 @@ class _Sums:
 
     def scores(self) -> tuple[float, float, float, float]:
         """L0, FVU, explained variance, dead."""
+        # sum (x - mean)^2 = sum x^2 - (sum x)^2 / n, a small difference of large numbers
         variance = (self.xx - self.x.square() / self.n).sum()
         left = (self.ee - self.e.square() / self.n).sum()
         return (float(self.on.sum() / self.n), float(self.ee.sum() / variance),
