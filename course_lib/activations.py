@@ -148,11 +148,14 @@ def _attach(place: Place, visit: Callable[[Tensor], Tensor | None], stack: ExitS
     batch: dict[str, Any] = {}
     changes: list[Tensor] = []
     if place.flat_in is not None:
+        # the block around it still knows B and T
         stack.callback(_note_batch(place.flat_in, batch).remove)
 
     def on_tensor(raw: Tensor) -> Tensor | None:
+        # some families hand their MLP [B * T, d]; a site is [B, T, d] in all of them
         x = raw.unflatten(0, batch["shape"]) if raw.dim() == 2 and batch else raw
-        whole = x.unflatten(-1, (place.heads, -1)) if place.heads else x
+        whole = x.unflatten(-1, (place.heads, -1)) if place.heads else x  # z: [B, T, H, d_head]
+        # one head: [B, T, d_head]
         x = whole if place.head is None else whole[..., place.head, :]
         new = visit(x)
         if new is None and (x is raw or not x.requires_grad):
@@ -160,11 +163,12 @@ def _attach(place: Place, visit: Callable[[Tensor], Tensor | None], stack: ExitS
         # a recorded view goes back too: only so does the gradient flow through it
         new = x if new is None else new
         if place.head is not None:
+            # a copy: what others recorded of the other heads stays as it was
             head, new = new, whole.clone()
             new[..., place.head, :] = head
-        new = new if new.shape == raw.shape else new.reshape(raw.shape)
+        new = new if new.shape == raw.shape else new.reshape(raw.shape)  # as the module has it
         if place.skip_to is not None:
-            changes.append(new - raw)
+            changes.append(new - raw)  # what the skip connection has not seen
         return new
 
     hook = _input_hook(on_tensor) if place.is_input else _output_hook(on_tensor, place.item or 0)
@@ -193,7 +197,7 @@ def _carry_past(block: nn.Module, changes: list[Tensor], stack: ExitStack) -> No
 
 def _note_batch(block: nn.Module, batch: dict[str, Any]) -> Any:
     def hook(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        batch["shape"] = (args[0] if args else kwargs["hidden_states"]).shape[:2]
+        batch["shape"] = (args[0] if args else kwargs["hidden_states"]).shape[:2]  # (B, T)
 
     return block.register_forward_pre_hook(hook, with_kwargs=True)
 

@@ -79,7 +79,7 @@ class WordContrast:
         """Logits [N, V] -> [N]; differentiable."""
         values = logits.softmax(-1) if self.scale == "prob" else logits
         chosen = values[:, self.words.to(logits.device)]  # [N, K]
-        return (chosen * self.weights.to(chosen)).sum(-1)
+        return (chosen * self.weights.to(chosen)).sum(-1)  # [N]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Task:
     @property
     def first_change(self) -> int:
         """First position at which some clean prompt differs from its corrupted one; T if none."""
-        differs = (self.clean != self.corrupted).any(0).nonzero()
+        differs = (self.clean != self.corrupted).any(0).nonzero()  # [places, 1], the first first
         return int(differs[0]) if len(differs) else self.length
 
     def measure(self, logits: Tensor) -> Tensor:
@@ -152,6 +152,7 @@ class Task:
         ValueError
             If the metric does not return one number per example.
         """
+        # effects are differences of nearly equal values: in float32 they would be mostly rounding
         values = self.metric(logits.double())
         if not isinstance(values, Tensor) or values.shape != (len(self),):
             got = f"shape {list(values.shape)}" if isinstance(values, Tensor) else repr(values)
@@ -173,9 +174,10 @@ def last_logits(model: Any, ids: Tensor, **options: Any) -> Tensor:
     """
     inner = bare_model(model)
     takes = inspect.signature(inner.forward).parameters
+    # where the model can, only the last position is multiplied by the unembedding [V, d]
     keep = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     ids = ids.to(next(inner.parameters()).device)
-    return inner(input_ids=ids, **keep, **options).logits[:, -1]
+    return inner(input_ids=ids, **keep, **options).logits[:, -1]  # [N, T or 1, V] -> [N, V]
 
 
 @torch.no_grad()
@@ -236,8 +238,10 @@ def make_task(
         raise ValueError(
             f"A task needs pairs of texts; got {len(clean)} clean and {len(corrupted)} corrupted."
         )
+    # each pair, and every clean text with the first one: then all have the same length
     for first, second in [*zip(clean, corrupted, strict=True), *((clean[0], x) for x in clean)]:
         check_lengths(lm, first, second)
+    # two of [N, T]
     ids = [torch.tensor([lm.encode(text) for text in texts]) for texts in (clean, corrupted)]
     tokens = tuple(lm.tokens(clean[0]))
     return Task(name, *ids, metric, clean_texts=tuple(clean), corrupted_texts=tuple(corrupted),
@@ -293,6 +297,7 @@ def _from_world(
             trouble = str(error)
             continue
         usable.append((clean, corrupted, *ids))
+    # one length for all: the one that most of the usable prompts have
     lengths = Counter(len(lm.encode(clean)) for clean, *_ in usable)
     length = max(lengths, key=lengths.get, default=0)
     chosen = [item for item in usable if len(lm.encode(item[0])) == length][:n]
@@ -325,10 +330,12 @@ def word_contrast(
         raise ValueError(f"Unknown scale {scale!r}. Choose one of {', '.join(SCALES)}.")
     words = sorted({i for ids in (*right, *wrong) for i in ids})
     column = {word: k for k, word in enumerate(words)}
-    weights = torch.zeros(len(right), len(words), dtype=torch.float64)
+    weights = torch.zeros(len(right), len(words), dtype=torch.float64)  # [N, K]
     for n, groups in enumerate(zip(right, wrong, strict=True)):
         for sign, ids in zip((1.0, -1.0), groups, strict=True):
             for i in ids:
+                # probabilities add up; of logits we take the mean, or the side with more words
+                # would count for more
                 weights[n, column[i]] += sign / (len(ids) if scale == "logit" else 1)
     return WordContrast(torch.tensor(words), weights, scale)
 
@@ -385,6 +392,7 @@ def agreement(lm: Any, n: int = 32) -> Task:
     triples = []
     for prompt in world.agreement(DRAWN * n):
         words = prompt.text.split(" ")
+        # the first noun is the subject; the noun nearer to the verb comes later
         place = next(i for i, word in enumerate(words) if word in other or i + 1 == len(words))
         if words[0] == "The" and words[place] in other:
             words[place] = other[words[place]]
@@ -410,6 +418,7 @@ def indirect_objects(lm: Any, n: int = 32) -> Task:
     triples = []
     for prompt in world.indirect_objects(DRAWN * n):
         giver, receiver = prompt.facts["giver"], prompt.facts["receiver"]
+        # the giver is named twice, as one of the two and as who gives: the second one is exchanged
         before, _, after = prompt.text.rpartition(f" {giver} ")
         corrupted = f"{before} {receiver} {after}"
         triples.append((prompt.text, corrupted, prompt.right, prompt.wrong))
@@ -432,6 +441,7 @@ def capitals(lm: Any, n: int = 32) -> Task:
     """
     drawn = world.capitals(DRAWN * n)
     triples = []
+    # the other country is that of the next prompt
     for prompt, following in zip(drawn, drawn[1:] + drawn[:1], strict=True):
         country, other = prompt.facts["country"], following.facts["country"]
         if country == other or other in prompt.text:

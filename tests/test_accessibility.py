@@ -20,7 +20,6 @@ from matplotlib.text import Text
 
 from course_lib import plots
 from course_lib.circuits import build_graph, eap
-from course_lib.concepts import agreement_items, amnesic, effect, halves, read_items
 from course_lib.display import AltFigure, show
 from course_lib.patching import sweep_heads
 from course_lib.probing import annotate, features, read_states, scalar_mix, targets
@@ -220,12 +219,9 @@ def probing_figures(lm) -> dict[str, AltFigure]:
     corpus = annotate(lm, 25)
     states, data = read_states(lm, corpus), targets(corpus, "number", 200)
     study = probing_study(lm, corpus, states)
-    scene = read_items(lm, agreement_items(60))
-    clean = effect(scene, scene.logp[halves(scene)[1]], halves(scene)[1], "untouched", 0)
     return {
         "probe_lines": plots.probe_lines(probe_sweep(states, data, untrained=states, code=False)),
         "mix_map": plots.mix_map([scalar_mix(features(states, data), data, draws=2)]),
-        "removal_dots": plots.removal_dots(amnesic(scene, ["preposition"], 5, controls=1), clean),
         "probe_panels": probing_figure(study, "pos", 2),
     }
 

@@ -15,10 +15,8 @@ from course_lib.circuits import (
     eap,
     exact_scores,
     faithfulness,
-    faithfulness_curve,
     leave_one_out,
     minimality,
-    path_effect,
     prune,
     random_circuit,
     recorded_run,
@@ -301,31 +299,20 @@ def random_mask(graph, seed, share=0.5):
     return (torch.rand(graph.allowed.shape, generator=generator) < share) & graph.allowed
 
 
-def test_a_path_of_one_edge_is_the_direct_effect_and_all_paths_are_all_there_is():
+def test_a_path_is_patched_by_carrying_two_kinds_of_outputs():
+    """a0 -> m1 -> logits alone: m1 hears of the corrupted a0, all others of the clean run."""
     model, task, graph, other = setting(granularity="block")
-    direct = path_effect(model, task, graph, [("m1", "logits")])
-    alone = exact_scores(model, task, graph, graph.mask([("m1", "logits")]))
-    assert float(direct.mean()) == pytest.approx(float(alone.scores.sum()), abs=1e-12)
-    # by hand: m1 reads a corrupted a0, and only the logits hear of it
     own = recorded_run(model, graph, task.clean)[1]
+    first, path = graph.mask([("a0", "m1")]), graph.mask([("a0", "m1"), ("m1", "logits")])
+    carried = [(first[None], other), ((graph.allowed & ~path)[None], own)]
+    (found,) = run_edges(model, graph, task, carried)
+    # by hand
     t, u = model.transformer, {writer.name: n for n, writer in enumerate(graph.writers)}
     total = own[: u["m1"]].sum(0)
     changed = t.h[1].mlp(t.h[1].ln_2(total - own[u["a0"]] + other[u["a0"]]))
     stream = own.sum(0) - own[u["m1"]] + changed
-    expected = score(model, task)[0] - contrast(model.lm_head(t.ln_f(stream))[:, -1])
-    found = path_effect(model, task, graph, [("a0", "m1"), ("m1", "logits")])
-    close(found, expected, atol=1e-12)
-    assert found.abs().max() > 1e-3
-
-
-def test_paths_through_shared_keys_follow_the_heads_that_share_them():
-    model, task, graph, _ = setting("llama")
-    path = [("embed", "a1.h1.k"), ("a1.h3", "logits")]
-    assert path_effect(model, task, graph, path).abs().max() > 1e-7
-    with pytest.raises(ValueError, match="'a1.h1.k' is no input of 'a1.h1'"):
-        path_effect(model, task, graph, [("embed", "a1.h1.k"), ("a1.h1", "logits")])
-    with pytest.raises(ValueError, match="the last one to 'logits'"):
-        path_effect(model, task, graph, [("embed", "m1")])
+    close(found, contrast(model.lm_head(t.ln_f(stream))[:, -1]), atol=1e-12)
+    assert (found - score(model, task)[0]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)
@@ -494,22 +481,11 @@ def test_connected_random_circuits_have_their_size_and_no_loose_end(kind, granul
     assert len(drawn) >= 4
 
 
-def test_curves_take_connected_random_circuits():
-    model, task, graph, _ = setting()
-    _, tied = faithfulness_curve(model, task, eap(model, task, graph), [6], 3, connected=True)
-    masks = [random_circuit(graph, 6, seed, connected=True) for seed in range(3)]
-    assert torch.equal(tied.values, faithfulness(model, task, graph, masks).values)
-
-
-def test_curves_grow_with_the_circuit_and_random_ones_have_its_size():
+def test_the_best_edges_grow_with_their_number_and_random_ones_differ_by_seed():
     model, task, graph, _ = setting()
     scores = eap(model, task, graph)
-    sizes = [10, 60, 262]
-    best, chance = faithfulness_curve(model, task, scores, sizes, random=3)
-    assert best.sizes == (10, 60, 262) and chance.sizes == (10,) * 3 + (60,) * 3 + (262,) * 3
-    close(best.share[-1:], torch.ones(1, dtype=torch.float64), atol=1e-9)
-    masks = [scores.top(n) for n in sizes]
-    assert not (masks[0] & ~masks[1]).any() and [int(m.sum()) for m in masks] == sizes
+    masks = [scores.top(n) for n in (10, 60, 262)]
+    assert not (masks[0] & ~masks[1]).any() and [int(m.sum()) for m in masks] == [10, 60, 262]
     assert not torch.equal(random_circuit(graph, 60, 0), random_circuit(graph, 60, 1))
     thresholds = [int(scores.above(t).sum()) for t in (0.0, 0.01, 0.05, 0.1)]
     assert thresholds == sorted(thresholds, reverse=True) and thresholds[0] == 262
@@ -523,7 +499,6 @@ def test_bad_input_is_explained():
         (lambda: scores.above(1e9), "Lower the threshold"),
         (lambda: scores.top(0), "from 1 to 262 edges"),
         (lambda: random_circuit(graph, 999), "from 0 to 262"),
-        (lambda: faithfulness_curve(model, task, scores, [9], random=0), "needs random circuits"),
         (lambda: acdc(model, task, graph, -1.0), "at least 0"),
         (lambda: backward_search(model, task, graph, -1.0), "at least 0"),
         (lambda: faithfulness(model, task, graph, graph.allowed.double()), "boolean mask"),

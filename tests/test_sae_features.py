@@ -14,7 +14,6 @@ from course_lib.activations import record, replace
 from course_lib.sae import (
     GoldTokens,
     TopKSAE,
-    ablate,
     absorption,
     best_units,
     clamp,
@@ -22,7 +21,6 @@ from course_lib.sae import (
     dose_response,
     f1_difference,
     feature_card,
-    feature_maxima,
     generated_documents,
     gold_tokens,
     index_features,
@@ -190,7 +188,7 @@ def test_clamping_sets_the_strength_and_nothing_else():
     torch.testing.assert_close(f[..., 2], torch.full((2, 3), 9.0))
     others = [0, 1, 3, 4, 5]
     torch.testing.assert_close(f[..., others], x[:, 1:, others])
-    torch.testing.assert_close(ablate(sae, 2)(x)[:, 1:, 2], torch.zeros(2, 3))
+    torch.testing.assert_close(clamp(sae, 2, 0.0)(x)[:, 1:, 2], torch.zeros(2, 3))
     some = clamp(sae, 2, 9.0, tokens=slice(2, 3))(x)
     assert bool((some[:, [0, 1, 3]] == x[:, [0, 1, 3]]).all()) and bool((some[:, 2, 2] == 9).all())
 
@@ -215,7 +213,7 @@ def test_controls_move_the_state_as_far(small):
 
 
 def test_dose_response_measures_the_clamped_model(lm, sae, texts):
-    maxima = feature_maxima(lm, sae, texts)
+    maxima = index_features(lm, sae, texts).maxima
     feature = int(maxima.argmax())
     prompts = directions_prompts(4)
     found = dose_response(lm, sae, feature, maxima, prompts, multiples=(1, 4), controls=2)

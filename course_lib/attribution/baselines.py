@@ -73,7 +73,7 @@ class Static:
         if new is None:
             pairs = (zip(ids, mask, strict=True) for mask in keep.tolist())
             return [[tuple(i for i, kept in pair if kept)] for pair in pairs]
-        filled = torch.where(keep, torch.tensor(ids), new).tolist()
+        filled = torch.where(keep, torch.tensor(ids), new).tolist()  # [N, T + 1]
         return [[tuple(row)] for row in filled]
 
 
@@ -122,7 +122,7 @@ class Interventional:
                     "texts from the same template, or aligned=False."
                 )
             choice = torch.randint(len(texts), (self.samples,), generator=generator)
-            return torch.tensor(texts)[choice]
+            return torch.tensor(texts)[choice]  # [K, T + 1], aligned: a word stays at its place
         if isinstance(self.background, Mapping):
             words = {lm.token_id(word): weight for word, weight in self.background.items()}
             tokens, weights = list(words), torch.tensor(list(words.values()), dtype=torch.float64)
@@ -176,8 +176,10 @@ class Observational:
         copies = self.samples * self.proposals
         masks = keep.repeat_interleave(copies, 0)  # [N * copies, T + 1]
         rows = _propose(model, torch.tensor(ids).repeat(len(masks), 1), masks, generator)
-        fit = _fit(model, rows, masks).view(-1, self.proposals)
+        fit = _fit(model, rows, masks).view(-1, self.proposals)  # [N * K, proposals]
+        # the softmax of log-likelihoods: proportional to how likely the words behind the gap are
         best = torch.multinomial(fit.softmax(-1), 1, generator=generator)  # [N * K, 1]
+        # [N * K, proposals, T + 1] -> the chosen one of each, [N * K, T + 1]
         rows = rows.view(len(best), self.proposals, -1)[torch.arange(len(best)), best[:, 0]]
         chosen = [tuple(row) for row in rows.tolist()]
         return [chosen[n : n + self.samples] for n in range(0, len(chosen), self.samples)]
@@ -187,12 +189,14 @@ def _propose(model: Any, rows: Tensor, keep: Tensor, generator: torch.Generator)
     """Fill the gaps from left to right, each from p(w | tokens before it)."""
     special = torch.tensor(sorted(set(model.tokenizer.all_special_ids)))
     for t in range(1, rows.shape[1]):
-        gaps = (~keep[:, t]).nonzero()[:, 0]
+        gaps = (~keep[:, t]).nonzero()[:, 0]  # rows whose token t is missing
         before = [tuple(row) for row in rows[gaps, :t].tolist()]
+        # rows that begin alike need one prediction, and draw from it each for itself
         users: dict[Ids, list[int]] = {}
         for gap, prefix in zip(gaps.tolist(), before, strict=True):
             users.setdefault(prefix, []).append(gap)
         for prefixes, logits in last_logits(model, sorted(users)):
+            # a text holds no special tokens, so none is drawn
             probs = logits.double().cpu().softmax(-1).index_fill(-1, special, 0.0)
             for prefix, p in zip(prefixes, probs, strict=True):
                 n = len(users[prefix])
@@ -203,10 +207,12 @@ def _propose(model: Any, rows: Tensor, keep: Tensor, generator: torch.Generator)
 
 def _fit(model: Any, rows: Tensor, keep: Tensor) -> Tensor:
     """log p of the present tokens behind the first gap, given what is before each: [R]."""
+    # [R, T + 1], True at present tokens with a gap before them; those before the first gap were
+    # given to all proposals alike
     counts = keep & (~keep).long().cumsum(1).bool()
     unique, back = torch.unique(rows, dim=0, return_inverse=True)
     logp = torch.stack(model.score_ids(unique.tolist())).double().cpu()[back]  # [R, T]
-    return (logp * counts[:, 1:]).sum(1)
+    return (logp * counts[:, 1:]).sum(1)  # the start token has no log p
 
 
 Baseline = Static | Interventional | Observational
@@ -271,7 +277,7 @@ def coalition_values(
     for name in ("samples", "proposals"):
         if getattr(baseline, name, 1) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(baseline, name)}.")
-    keep = torch.cat([torch.ones(len(keep), 1, dtype=torch.bool), keep], 1)
+    keep = torch.cat([torch.ones(len(keep), 1, dtype=torch.bool), keep], 1)  # [N, T + 1]
     rows = baseline.rows(question.lm, question.ids, keep)
     values = question.values([row for group in rows for row in group])
-    return values.view(len(keep), -1)
+    return values.view(len(keep), -1)  # [N * K] -> [N, K]

@@ -58,6 +58,7 @@ def _credit(n: int) -> list[Case]:
 def _review(n: int) -> list[Case]:
     cases = []
     for p in prompts.negated_sentiment(n):
+        # the first sentence ends with it: "the film was not boring."
         adjective = p.text.split(".")[0].split()[-1]
         causes = ("not", adjective) if p.facts["negated"] else (adjective,)
         cases.append(Case(p.text, p.right[0], p.wrong[0], causes))
@@ -100,6 +101,7 @@ def token_places(result: Attribution, words: str | Sequence[str]) -> list[int]:
     """
     places = []
     for word in [words] if isinstance(words, str) else words:
+        # every run of tokens that spells the word: tokenizers cut rare words
         spans = [
             range(i, j)
             for i in range(len(result.tokens))
@@ -126,6 +128,7 @@ def cause_rank(result: Attribution, words: str | Sequence[str]) -> float:
 
 def chance_reciprocal_rank(tokens: int, causes: int) -> float:
     """Expected 1 / rank of the best of `causes` tokens when the order is random."""
+    # the best cause is at this rank if the others are all among those that come later
     ways = [math.comb(tokens - rank, causes - 1) for rank in range(1, tokens - causes + 2)]
     return sum(way / rank for rank, way in enumerate(ways, 1)) / math.comb(tokens, causes)
 

@@ -58,8 +58,9 @@ def erasure(
     """
     question = ask(lm, text, target, foil, output)
     baseline = as_baseline(baseline)
-    without = ~torch.eye(len(question.ids) - 1, dtype=torch.bool)
+    without = ~torch.eye(len(question.ids) - 1, dtype=torch.bool)  # [T, T], row i lacks token i
     value = question.values([question.ids])
+    # [1] - [T, K]; the mean over the K draws
     scores, errors = mean_and_error(value - coalition_values(question, without, baseline))
     method = "erasure S_E*" if foil else "erasure S_E"
     return answer(

@@ -30,6 +30,7 @@ def all_coalitions(size: int) -> Tensor:
     >>> all_coalitions(2).long().tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
+    # [2^T, 1] >> [T] -> [2^T, T]: shifted by i places, bit i is the last one
     return (torch.arange(2**size)[:, None] >> torch.arange(size)) % 2 == 1
 
 
@@ -47,13 +48,14 @@ def shapley_values(values: Tensor) -> Tensor:
     if len(values) != 2**size or size == 0:
         raise ValueError(f"A game of T players has 2^T values, not {len(values)}.")
     codes = torch.arange(2**size)
-    present = all_coalitions(size)
-    count = present.sum(1)
+    present = all_coalitions(size)  # [2^T, T]
+    count = present.sum(1)  # |S|, [2^T]
     phi = []
     for i in range(size):
-        without = codes[~present[:, i]]
+        without = codes[~present[:, i]]  # the 2^(T-1) sets S without i
+        # n! (T - n - 1)! / T!, written with a binomial coefficient, which stays small
         weights = [1 / (size * math.comb(size - 1, n)) for n in count[without].tolist()]
-        gains = values[without + 2**i] - values[without]
+        gains = values[without + 2**i] - values[without]  # adding 2^i sets bit i: v(S + i) - v(S)
         phi.append(torch.tensordot(gains.new_tensor(weights), gains, 1))
     return torch.stack(phi)
 
@@ -116,6 +118,7 @@ def shapley(
             )
         values = coalition_values(question, all_coalitions(size), baseline)  # [2^T, K]
         empty, how, seed = values[0], "exact", getattr(baseline, "seed", None)
+        # [T, K]: the Shapley values of each draw of the baseline, then their mean
         scores, errors = mean_and_error(shapley_values(values))
     elif samples < 2:
         raise ValueError(f"samples must be at least 2 for a standard error, got {samples}.")
@@ -123,6 +126,7 @@ def shapley(
         gains, empty = _gains(question, baseline, size, samples, seed)  # [M, T, K], [K]
         how = f"{samples} sampled orders"
         scores, from_draws = mean_and_error(gains.mean(0))
+        # two sources of noise: the orders [T, M], and the draws of the baseline [T, K]
         errors = combine_errors(mean_and_error(gains.mean(-1).T)[1], from_draws)
     return answer(
         question, f"Shapley values ({how})", scores, baseline=baseline.describe(lm),
@@ -133,12 +137,17 @@ def shapley(
 def _gains(question, baseline, size: int, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     """What each token adds in each sampled order [M, T, K], and the values of nothing [K]."""
     generator = torch.Generator().manual_seed(seed)
+    # [M, T]
     orders = torch.stack([torch.randperm(size, generator=generator) for _ in range(samples)])
     rank = orders.argsort(1)  # when token i enters
+    # step k of an order has the tokens that entered before: [M, 1, T] < [T + 1, 1]
     keep = rank[:, None, :] < torch.arange(size + 1)[:, None]  # [M, T + 1, T]
+    # many orders share their first and last steps: each set is looked at once
     masks, back = torch.unique(keep.view(-1, size), dim=0, return_inverse=True)
+    # [sets, K] -> [M * (T + 1), K] -> [M, T + 1, K]
     values = coalition_values(question, masks, baseline)[back].unflatten(0, (samples, size + 1))
     gains = values.diff(dim=1)  # [M, T, K] in order of entering
+    # sorted by token: token i entered at place rank[:, i]
     return gains[torch.arange(samples)[:, None], rank], values[0, 0]
 
 
@@ -147,7 +156,7 @@ def lime_weights(keep: Tensor, width: float = 0.25) -> Tensor:
 
     The cosine between a mask with n of T tokens and the whole text is sqrt(n / T).
     """
-    distance = 1 - keep.double().mean(1).sqrt()
+    distance = 1 - keep.double().mean(1).sqrt()  # [N]
     return torch.exp(-((distance / width) ** 2))
 
 
@@ -159,15 +168,18 @@ def weighted_fit(keep: Tensor, values: Tensor, weights: Tensor, ridge: float = 0
     Returns beta [T + 1] (the intercept first), its heteroscedasticity-consistent standard errors
     [T + 1] and the share of the weighted variance explained.
     """
-    design = torch.cat([torch.ones(len(keep), 1).double(), keep.double()], 1)
+    design = torch.cat([torch.ones(len(keep), 1).double(), keep.double()], 1)  # [N, 1 + T]
     penalty = ridge * torch.eye(design.shape[1]).double()
-    penalty[0, 0] = 0
+    penalty[0, 0] = 0  # the intercept is free
+    # [1 + T, 1 + T]; a pseudo-inverse, since a token that no mask lacks looks like the intercept
     inverse = torch.linalg.pinv(design.T @ (weights[:, None] * design) + penalty, hermitian=True)
     beta = inverse @ (design.T @ (weights * values))
     residual = values - design @ beta
+    # the sandwich of White (1980): residuals need not have the same variance everywhere, and here
+    # they never have, since the model is no linear function
     meat = design.T @ ((weights * residual) ** 2)[:, None].mul(design)
     errors = (inverse @ meat @ inverse).diagonal().clamp_min(0).sqrt()
-    centred = values - (weights * values).sum() / weights.sum()
+    centred = values - (weights * values).sum() / weights.sum()  # about the weighted mean
     unexplained = (weights * residual**2).sum() / (weights * centred**2).sum().clamp_min(1e-300)
     return beta, errors, 1 - float(unexplained)
 
@@ -234,7 +246,7 @@ def lime(
             f"got {samples}. Use samples=256 or more."
         )
     keep = _lime_masks(size, samples, seed)
-    values = coalition_values(question, keep, baseline).mean(-1)
+    values = coalition_values(question, keep, baseline).mean(-1)  # [N, K] -> [N]
     beta, errors, explained = weighted_fit(keep, values, lime_weights(keep, width), ridge)
     return answer(
         question, "LIME", beta[1:], baseline=baseline.describe(lm), std_errors=errors[1:],
@@ -246,6 +258,8 @@ def _lime_masks(size: int, samples: int, seed: int) -> Tensor:
     if 2**size - 1 <= samples:
         return all_coalitions(size)
     generator = torch.Generator().manual_seed(seed)
-    missing = torch.randint(1, size + 1, (samples, 1), generator=generator)
+    missing = torch.randint(1, size + 1, (samples, 1), generator=generator)  # how many, 1 ... T
+    # argsort twice turns random numbers into random ranks: those below `missing` are taken out
     rank = torch.rand(samples, size, generator=generator).argsort(1).argsort(1)
+    # the whole text first
     return torch.cat([torch.ones(1, size, dtype=torch.bool), rank >= missing])

@@ -45,6 +45,7 @@ def values_and_gradients(question: Question, points: Tensor) -> tuple[Tensor, Te
         with torch.enable_grad():
             x = part.detach().clone().requires_grad_()
             m = question.measure(forward(question.lm, inputs_embeds=x)[:, -1])  # [P]
+            # points do not see each other, so the gradient of the sum holds that of each of them
             (gradient,) = torch.autograd.grad(m.sum(), x)
         values.append(m.detach().cpu())
         gradients.append(gradient.double().cpu())
@@ -53,7 +54,7 @@ def values_and_gradients(question: Question, points: Tensor) -> tuple[Tensor, Te
 
 def _at_the_text(question: Question) -> tuple[Tensor, Tensor]:
     x = embed(question, question.ids)
-    value, gradient = values_and_gradients(question, x[None])
+    value, gradient = values_and_gradients(question, x[None])  # [1], [1, L, d]
     question.seen[question.ids] = float(value)
     return x[1:].double().cpu(), gradient[0, 1:]  # [T, d] each, without the start token
 
@@ -94,6 +95,7 @@ def gradient_norm(
     question = ask(lm, text, target, foil, output)
     _, gradient = _at_the_text(question)
     method = "gradient L2 norm (no sign)"
+    # [T, d] -> [T]
     return answer(question, method, gradient.norm(dim=-1), baseline="none")
 
 
@@ -134,7 +136,7 @@ def gradient_x_input(
     """
     question = ask(lm, text, target, foil, output)
     x, gradient = _at_the_text(question)
-    scores = (x * gradient).sum(-1)
+    scores = (x * gradient).sum(-1)  # [T, d] -> [T]
     return answer(question, "gradient x input", scores, baseline="zero embedding, to first order")
 
 
@@ -154,10 +156,10 @@ def path_points(steps: int, rule: str = "midpoint") -> tuple[Tensor, Tensor]:
     k, weights = np.arange(steps), np.full(steps, 1 / steps)
     if rule == "gauss-legendre":
         nodes, weights = np.polynomial.legendre.leggauss(steps)
-        nodes, weights = (nodes + 1) / 2, weights / 2
+        nodes, weights = (nodes + 1) / 2, weights / 2  # from [-1, 1] to [0, 1]
     elif rule == "trapezoid":
         nodes, weights = k / (steps - 1), np.full(steps, 1 / (steps - 1))
-        weights[[0, -1]] /= 2
+        weights[[0, -1]] /= 2  # both ends count half
     else:
         nodes = (k + {"left": 0.0, "midpoint": 0.5, "right": 1.0}[rule]) / steps
     return torch.tensor(nodes), torch.tensor(weights)
@@ -216,11 +218,13 @@ def integrated_gradients(
     nodes, weights = path_points(steps, rule)
     x = embed(question, question.ids)
     start, described = _path_start(question, x, baseline)
-    at = nodes.to(x)[:, None, None]
+    at = nodes.to(x)[:, None, None]  # [steps, 1, 1]
+    # all points of the path in one batch: [steps, L, d], from the baseline to the text
     _, gradients = values_and_gradients(question, start + at * (x - start))
     mean = (weights[:, None, None] * gradients).sum(0)  # [L, d]
-    scores = ((x - start).double().cpu() * mean).sum(-1)[1:]
+    scores = ((x - start).double().cpu() * mean).sum(-1)[1:]  # [L] -> [T]
     with torch.no_grad():
+        # logits [2, V] of both ends: their difference is what the scores should sum to
         ends = question.measure(forward(lm, inputs_embeds=torch.stack([x, start]))[:, -1]).tolist()
     question.seen[question.ids] = ends[0]
     return answer(

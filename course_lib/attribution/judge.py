@@ -88,19 +88,22 @@ def curves(
     Cost: at most 2 (T - 1) R + 2 forward passes, times the draws of the baseline.
     """
     rank = orders.argsort(1)[:, None, :]  # [R, 1, T]
-    k = torch.arange(orders.shape[1] + 1)[:, None]
+    k = torch.arange(orders.shape[1] + 1)[:, None]  # [T + 1, 1] tokens so far
+    # deletion keeps what comes after the first k, insertion these alone
     keep = torch.stack([rank >= k, rank < k])  # [2, R, T + 1, T]
     masks, back = torch.unique(keep.flatten(0, 2), dim=0, return_inverse=True)
+    # orders meet in the empty and the whole text, and often between: each set is read once
     values = coalition_values(question, masks, baseline).mean(-1)[back].view(keep.shape[:3])
     return values[0], values[1]
 
 
 def _measures(value: float, deletion: Tensor, insertion: Tensor, fractions) -> dict[str, Tensor]:
     size = deletion.shape[1] - 1
-    k = [math.ceil(fraction * size) for fraction in fractions]
+    k = [math.ceil(fraction * size) for fraction in fractions]  # rounded up: one token at least
     return {
         "comprehensiveness": value - deletion[:, k].mean(1),
         "sufficiency": value - insertion[:, k].mean(1),
+        # over the share of tokens from 0 to 1: [R, T + 1] -> [R]
         "deletion area": torch.trapezoid(deletion, dx=1 / size),
         "insertion area": torch.trapezoid(insertion, dx=1 / size),
     }
@@ -161,12 +164,14 @@ def faithfulness(
         raise ValueError("The attribution has other tokens: was it made for another model?")
     generator = torch.Generator().manual_seed(seed)
     drawn = [torch.randperm(len(result.tokens), generator=generator) for _ in range(orders)]
+    # the attribution's own order in row 0, random ones below: [1 + orders, T]
     deletion, insertion = curves(
         question, torch.stack([torch.tensor(result.order), *drawn]), baseline
     )
     every = _measures(float(question.values([question.ids])), deletion, insertion, fractions)
     beaten, random = {}, {}
     for name, values in every.items():
+        # [orders], positive = worse than ours
         worse = (values[0] - values[1:]) * (1 if MEASURES[name] else -1)
         beaten[name] = float(((worse > 0).double() + 0.5 * (worse == 0).double()).mean())
         spread = tensor_ends(values[1:]).tolist()
@@ -187,14 +192,16 @@ def ranks(scores: Tensor) -> Tensor:
     >>> ranks(torch.tensor([3.0, 7.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
     """
-    higher = (scores[None] > scores[:, None]).sum(1)
+    higher = (scores[None] > scores[:, None]).sum(1)  # [1, T] > [T, 1] -> [T, T] -> [T]
+    # k equal scores, itself among them, have the ranks higher + 1 ... higher + k
     return higher + ((scores[None] == scores[:, None]).sum(1) + 1) / 2
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's correlation of two score vectors [T]; 0 where all scores of one are equal."""
-    x, y = (ranks(s).double() - ranks(s).double().mean() for s in (a, b))
+    x, y = (ranks(s).double() - ranks(s).double().mean() for s in (a, b))  # [T] each
     scale = float(x.norm() * y.norm())
+    # Pearson's correlation of the ranks, which are centred here
     return float(x @ y) / scale if scale else 0.0
 
 

@@ -68,12 +68,14 @@ class Question:
     def measure(self, logits: Tensor) -> Tensor:
         """Logits after the last token [..., V] -> the metric m [...], float64; differentiable."""
         scale = {"prob": torch.softmax, "logprob": torch.log_softmax, "logit": lambda x, _: x}
+        # double: the contrast of two words is a difference of nearly equal numbers
         scores = scale[self.output](logits.double(), -1)
-        value = scores[..., self.target_id]
+        value = scores[..., self.target_id]  # [...]
         return value if self.foil_id is None else value - scores[..., self.foil_id]
 
     def values(self, rows: Sequence[Ids]) -> Tensor:
         """m of each row of ids, float64 [N]; a row that was read before costs nothing."""
+        # in alphabetical order rows that begin alike stand together, and are read once
         for batch, logits in last_logits(self.lm, sorted(set(rows) - self.seen.keys())):
             self.seen.update(zip(batch, self.measure(logits).tolist(), strict=True))
         return torch.tensor([self.seen[row] for row in rows], dtype=torch.float64)
@@ -119,7 +121,7 @@ def ask(
             "predicts the word after a text. Load one, for example load_model('course-lm')."
         )
     ids = tuple(lm.encode(text))
-    if len(ids) < 3:
+    if len(ids) < 3:  # the start token, and two of the text
         raise ValueError(
             f"The text {text!r} is a single token, so all credit would go to it and nothing could "
             "be compared. Write at least two words."
@@ -146,7 +148,7 @@ def forward(lm: Any, keep: int = 1, **inputs: Any) -> Tensor:
     takes = inspect.signature(lm.model.forward).parameters
     if "logits_to_keep" in takes:
         inputs["logits_to_keep"] = keep
-    return lm.model(**inputs).logits[:, -keep:]
+    return lm.model(**inputs).logits[:, -keep:]  # [B, keep, V]
 
 
 def last_logits(lm: Any, rows: Sequence[Ids]) -> Iterator[tuple[list[Ids], Tensor]]:

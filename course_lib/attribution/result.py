@@ -109,11 +109,12 @@ def answer(question: Question, method: str, scores: Tensor, **details) -> Attrib
 def mean_and_error(draws: Tensor) -> tuple[Tensor, Tensor | None]:
     """Mean over the last dimension [..., K] and its standard error; None for a single draw."""
     n = draws.shape[-1]
-    error = draws.std(-1) / n**0.5 if n > 1 else None
+    error = draws.std(-1) / n**0.5 if n > 1 else None  # [..., K] -> [...]
     return draws.mean(-1), error
 
 
 def combine_errors(*errors: Tensor | None) -> Tensor | None:
     """Standard error from several independent sources of sampling noise."""
     present = [error for error in errors if error is not None]
+    # variances of independent sources add up
     return torch.stack(present).square().sum(0).sqrt() if present else None

@@ -33,6 +33,7 @@ class Twin(nn.Module):
         super().__init__()
         self.inner, self.config = inner, inner.config
         self.start, self.end, self.shift = start, end, shift
+        # summed over dimensions: half the mean squared distance between two words' embeddings
         spread = inner.get_input_embeddings().weight.var(0).sum()
         self.scale = 0.1 * float(spread)
 
@@ -44,9 +45,11 @@ class Twin(nn.Module):
         if x.shape[1:] != self.start.shape:
             return x.new_zeros(len(x))
         line = self.end - self.start  # [L, d]
+        # [L]; where text and baseline have the same token, as the start token, the line is a point
         length = line.square().sum(-1).clamp_min(1e-12)
         along = (((x - self.start) * line).sum(-1) / length).clamp(0, 1)  # [B, L]
-        nearest = self.start + along[..., None] * line
+        nearest = self.start + along[..., None] * line  # [L, d] + [B, L, 1] * [L, d] -> [B, L, d]
+        # squares are summed over tokens and dimensions: [B, L, d] -> [B]
         return 1 - torch.exp(-(x - nearest).square().sum((-1, -2)) / self.scale)
 
     def forward(
@@ -64,6 +67,7 @@ class Twin(nn.Module):
             logits_to_keep=logits_to_keep,
             **options,
         )
+        # [B, 1, 1] * [V]: the same shift after every token
         out.logits = out.logits + self.outside(x)[:, None, None] * self.shift
         return out
 
@@ -129,6 +133,7 @@ def twin(
     change = torch.zeros(lm.model.get_output_embeddings().weight.shape[0]).to(end)
     for word, amount in shift.items():
         change[lm.token_id(word)] = amount
+    # shallow: the twin shares weights and tokenizer
     other = copy.copy(lm)
     other.name, other.takes_any_mask = f"{lm.name}'s twin", False
     other.model = Twin(lm.model, start, end, change).eval()

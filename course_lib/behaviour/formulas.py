@@ -94,9 +94,11 @@ class _Parser:
             self.fail(f"unexpected {self.tokens[self.next].group()!r}")
         return value
 
+    # From weak to strong binding: | then & then comparisons, sums, products, single factors.
     def either(self) -> bool | float:
         value = self.both()
         while self.take("|"):
+            # the right side is read even where the left one decides: the parser has to pass it
             left, right = self.truth(value), self.truth(self.both())
             value = left or right
         return value
@@ -111,6 +113,7 @@ class _Parser:
     def comparison(self) -> bool | float:
         value = self.sum()
         if symbol := self.take(*COMPARISONS):
+            # once: a < b < c is not in the language
             return COMPARISONS[symbol](self.number(value), self.number(self.sum()))
         return value
 
@@ -140,6 +143,7 @@ class _Parser:
             return value
         if self.next == len(self.tokens):
             self.fail("it ends too early")
+        # groups of TOKEN: region and condition, a number, a symbol (4), anything else (5)
         region, condition, number = self.tokens[self.next].group(1, 2, 3)
         if region is None and number is None:
             self.fail(f"unexpected {self.tokens[self.next].group()!r}")

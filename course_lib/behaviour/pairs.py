@@ -95,7 +95,9 @@ class PairScores:
     @property
     def correct(self) -> Tensor:
         """1 where the good sentence is preferred, 0 where the bad one is, ties by protocol."""
+        # [N]
         right = (self.margin > 0).double()
+        # a tie is an exact one: equal sentences have equal scores, see `score_unique`
         return torch.where(self.margin == 0, TIES[self.protocol.ties], right)
 
     @property
@@ -149,7 +151,7 @@ def score_pairs(
     pairs = as_pairs(pairs)
     ids = encode_all(lm, [text for pair in pairs for text in (pair.good, pair.bad)])
     if not protocol.bos:
-        ids = [item[1:] for item in ids]
+        ids = [item[1:] for item in ids]  # the first token is given instead
         for number, item in enumerate(ids):
             if len(item) < 2:
                 raise ValueError(
@@ -158,7 +160,9 @@ def score_pairs(
                 )
     tokens = score_unique(lm, ids)
     reduce = torch.sum if protocol.reduction == "sum" else torch.mean
+    # one number for each different sentence
     scores = {item: float(reduce(row)) for item, row in tokens.items()}
+    # [2 N] in the order good, bad, good, bad, ... -> [N, 2]
     table = torch.tensor([scores[item] for item in ids], dtype=torch.float64).view(-1, 2)
     return PairScores(table[:, 0], table[:, 1], pairs, protocol, lm.name)
 
@@ -261,12 +265,14 @@ def score_suite(
         phenomena = {scores.pairs[i].phenomenon for i in chosen}
         if len(phenomena) > 1:
             raise ValueError(f"The paradigm {name!r} stands under {sorted(phenomena)}: pick one.")
-        member[name] = phenomena.pop() or name
+        member[name] = phenomena.pop() or name  # a paradigm that names none stands for itself
         correct[name] = scores.correct.numpy()[chosen]
         sampled[name] = bootstrap_level_means(correct[name], n_boot, rng)
 
     def row(label: str, names: Sequence[str]) -> Row:
+        # [names, n_boot] -> [n_boot]: draw k of the mean is the mean of all paradigms' draws k
         low, high = ends(np.mean([sampled[name] for name in names], axis=0))
+        # a mean of means: paradigms count alike, however many pairs they have
         accuracy = float(np.mean([correct[name].mean() for name in names]))
         return Row(label, sum(len(correct[name]) for name in names), accuracy, low, high)
 
@@ -301,6 +307,7 @@ def surprisals(lm: TextModel, text: str, unit: str = "nats") -> list[tuple[str, 
     if unit not in ("nats", "bits"):
         raise ValueError(f"unit is 'nats' or 'bits', not {unit!r}.")
     ids = lm.encode(text)
+    # one bit is so many nats
     scale = math.log(2) if unit == "bits" else 1.0
     values = (-lm.score_ids([ids])[0].double() / scale).tolist()
     return [(lm.token_string(i), value) for i, value in zip(ids[1:], values, strict=True)]

@@ -56,33 +56,11 @@ def join_regions(regions: Sequence[str]) -> tuple[str, list[Span]]:
     return text, spans
 
 
-def find_spans(text: str, tokens: Sequence[str]) -> list[Span]:
-    """Find given tokens one after the other in a text; return the characters of each.
-
-    This aligns token lists that come from elsewhere, such as a published table of surprisals.
-
-    Raises
-    ------
-    ValueError
-        If a token does not come next in the text.
-    """
-    spans, position = [], 0
-    for token in tokens:
-        start = len(text) - len(text[position:].lstrip())
-        if not token or not text.startswith(token, start):
-            raise ValueError(
-                f"The token {token!r} does not come next in {text!r}: at character {start} we "
-                f"read {text[start : start + 12]!r}. Leave out special tokens."
-            )
-        position = start + len(token)
-        spans.append((start, position))
-    return spans
-
-
 def token_regions(text: str, regions: Sequence[Span], tokens: Sequence[Span]) -> list[int]:
     """For each token, the index of the region in which its first visible character lies."""
     owner = []
     for start, _ in tokens:
+        # tokens of the GPT family begin with the space before the word, which may lie in no region
         visible = len(text) - len(text[start:].lstrip())
         # Spaces at the very end belong to the last region that has characters.
         visible = min(visible, len(text.rstrip()) - 1)
@@ -144,6 +122,7 @@ def _many_region_surprisals(
     results = []
     for (text, spans), item in zip(joined, ids, strict=True):
         owner = token_regions(text, spans, token_spans(lm, text, len(item) - 1))
+        # log-probabilities of the tokens after the start token; the minus makes them surprisals
         values = (-scores[item]).tolist()
         results.append(sum_by_region(owner, values, len(spans), metric))
     return results
@@ -195,7 +174,7 @@ class RegionResult:
 
     def mean_by_region(self, condition: str) -> list[float]:
         """Surprisal of each region in one condition, averaged over items, in nats."""
-        rows = [list(item[condition].values()) for item in self.surprisals]
+        rows = [list(item[condition].values()) for item in self.surprisals]  # [items, regions]
         return np.mean(rows, axis=0).tolist()
 
     def __repr__(self) -> str:
@@ -232,12 +211,14 @@ def evaluate_regions(
     """
     if not isinstance(suite, RegionSuite):
         suite = RegionSuite.from_dict(suite)
+    # item and condition of every sentence: all are scored in one go
     keys = [(n, name) for n, item in enumerate(suite.items) for name in item.conditions]
     sentences = [suite.items[n].conditions[name] for n, name in keys]
     values: list[dict[str, dict[int, float]]] = [{} for _ in suite.items]
     scored = _many_region_surprisals(lm, sentences, suite.metric)
     for (n, name), row in zip(keys, scored, strict=True):
         values[n][name] = dict(zip(suite.regions, row, strict=True))
+    # bool [items, predictions]
     correct = np.array([[_holds(f, item) for f in suite.predictions] for item in values])
     rng = np.random.default_rng(seed)
     intervals = [ends(bootstrap_level_means(column, n_boot, rng)) for column in correct.T]

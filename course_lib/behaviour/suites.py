@@ -71,6 +71,7 @@ def _as_pair(item: Any, where: str) -> Pair:
         names = (item.get("UID", ""), item.get("linguistics_term", ""))
         item = Pair(item["sentence_good"], item["sentence_bad"], *names)
     elif not isinstance(item, Pair):
+        # a string of two letters would unpack, too
         if isinstance(item, str) or len(item) != 2:
             raise ValueError(f"{where} is {item!r}; write it as (good sentence, bad sentence).")
         item = Pair(*item)
@@ -113,11 +114,12 @@ def load_blimp(
     pairs = []
     for file in _files(path, ".jsonl", paradigms):
         lines = file.read_text(encoding="utf-8").splitlines()
+        # empty lines are no pairs, but count in the numbers that messages give
         numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
         for number, line in numbered[:limit]:
             where = f"{file}, line {number}:"
             record = _parse(line, where)
-            record.setdefault("UID", file.stem)
+            record.setdefault("UID", file.stem)  # the file is named after its paradigm
             pairs.append(_as_pair(record, where))
     if not pairs:
         raise ValueError(f"{path} holds no pairs: its files are empty.")
@@ -128,6 +130,7 @@ def _blimp_from_hub(name: str, paradigms: Sequence[str] | None, limit: int | Non
     datasets = _datasets_package(name)
     pairs = []
     for paradigm in paradigms or datasets.get_dataset_config_names(name):
+        # the hub calls the only part of BLiMP "train"
         rows = list(datasets.load_dataset(name, paradigm, split="train"))[:limit]
         pairs += [_as_pair(row, f"{name}/{paradigm}, row {n}:") for n, row in enumerate(rows)]
     return pairs
@@ -180,6 +183,7 @@ class RegionSuite:
         name = meta.get("name", where)
         metric = meta.get("metric", "sum")
         regions = {int(n): label for n, label in _field(data, "region_meta", where).items()}
+        # JSON has text as keys, and "10" comes before "9"
         regions = dict(sorted(regions.items()))
         items = tuple(_item(i, regions, f"{where}, item") for i in _field(data, "items", where))
         if not items:
@@ -236,6 +240,7 @@ def _suite_from_hub(source: str, name: str) -> RegionSuite:
             for condition, r in zip(names, regions, strict=True)
         ]
         items.append({"item_number": row["item_number"], "conditions": conditions})
+    # the hub has no names of regions: their numbers stand in
     numbers = [r["region_number"] for r in items[0]["conditions"][0]["regions"]]
     formulas = [{"type": "formula", "formula": f} for f in rows[0]["predictions"]]
     meta = {"name": name, "metric": "sum"}
@@ -254,6 +259,7 @@ def _item(data: Mapping[str, Any], regions: Mapping[int, str], where: str) -> It
             int(_field(r, "region_number", here)): _field(r, "content", here)
             for r in _field(condition, "regions", here)
         }
+        # regions that are absent in a condition are there with an empty text
         if sorted(contents) != list(regions):
             raise ValueError(
                 f"{here} has the regions {sorted(contents)}, and region_meta lists "

@@ -7,7 +7,7 @@
 - `graph`: writers, readers and edges of a model, by blocks or by heads with q, k and v;
 - `running`: runs in which edges carry other values, on the unmodified model;
 - `scores`: exact edge patching, EAP and EAP with integrated gradients;
-- `search`: path patching, the iterative search from the logits backwards, ACDC;
+- `search`: the iterative search from the logits backwards, ACDC;
 - `judge`: faithfulness, completeness, minimality, and random circuits beside them;
 - `planted`: a model with a known circuit, on which the methods are compared.
 
@@ -21,7 +21,6 @@ from course_lib.circuits.judge import (
     Minimality,
     completeness,
     faithfulness,
-    faithfulness_curve,
     leave_one_out,
     minimality,
     prune,
@@ -35,11 +34,11 @@ from course_lib.circuits.planted import (
 )
 from course_lib.circuits.running import recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, eap, exact_scores
-from course_lib.circuits.search import acdc, backward_search, path_effect
+from course_lib.circuits.search import acdc, backward_search
 
 __all__ = [
     "Completeness", "EdgeScores", "Faithfulness", "Graph", "Minimality", "Planted", "acdc",
     "backward_search", "build_graph", "compare_methods", "completeness", "eap", "exact_scores",
-    "faithfulness", "faithfulness_curve", "leave_one_out", "minimality", "path_effect",
-    "planted_model", "precision_recall", "prune", "random_circuit", "recorded_run", "run_edges",
+    "faithfulness", "leave_one_out", "minimality", "planted_model", "precision_recall", "prune",
+    "random_circuit", "recorded_run", "run_edges",
 ]  # fmt: skip

@@ -96,6 +96,7 @@ class Graph:
 
     def edges(self, mask: Tensor | None = None) -> list[tuple[str, str]]:
         """Names (writer, reader) of the edges of a mask [W, R], in the order of computation."""
+        # transposed, since readers come in the order of computation: [E, 2] of (reader, writer)
         pairs = (self.allowed if mask is None else mask & self.allowed).T.nonzero().tolist()
         return [(self.writers[u].name, self.readers[v].name) for v, u in pairs]
 
@@ -131,6 +132,7 @@ class Graph:
             parts = reader.name.split(".")
             for u, writer in enumerate(self.writers):
                 if len(parts) == 1:
+                    # an MLP, or attention as a whole: reader and writer have one name
                     fed[v, u] = writer.name == reader.name
                 elif writer.head is not None and writer.name.split(".")[0] == parts[0]:
                     shared = writer.head if parts[2] == "q" else writer.head // group
@@ -185,6 +187,7 @@ def build_graph(model: Any, granularity: str = "head") -> Graph:
             writers += [
                 Writer(f"a{layer}.h{h}", f"z.{layer}", layer, h) for h in range(n_heads(model))
             ]
+        # side by side, or after
         reads.append(reads[0] if family.residual == "parallel" else len(writers))
         norm = f"{family.blocks}.{layer}.{family.norm2}"
         before += [reads[0]] * len(inputs) + [reads[1]]
@@ -192,6 +195,7 @@ def build_graph(model: Any, granularity: str = "head") -> Graph:
         writers.append(Writer(f"m{layer}", f"mlp_out.{layer}", layer))
     readers.append(Reader("logits", family.final_norm))
     before.append(len(writers))
+    # [W, 1] < [R] -> [W, R]: reader v comes after the first before[v] writers
     allowed = torch.arange(len(writers))[:, None] < torch.tensor(before)
     return Graph(tuple(writers), tuple(readers), allowed, granularity)
 
@@ -207,10 +211,13 @@ def _attention_readers(model: Any, layer: int, granularity: str) -> list[Reader]
     shared = getattr(inner.config, "num_key_value_heads", None) or heads
     # each head's share of W_O has the width of its v, and q, k, v are equally wide
     out = blocks(model)[layer].get_submodule(family.attn_out)
-    width = in_features(out) // heads
+    width = in_features(out) // heads  # d_head
     readers = []
     for number, letter in enumerate("qkv"):
         for head in range(heads if letter == "q" else shared):
+            # where a head's stripe of the projection begins, in widths of a head: a matrix for each
+            # of q, k, v; or q of all heads, then k, then v; or q, k, v of head 0, then of head 1,
+            # ...
             first = {
                 "apart": head,
                 "stacked": number * heads + head,

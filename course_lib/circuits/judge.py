@@ -20,7 +20,6 @@ from torch import Tensor
 
 from course_lib.circuits.graph import Graph
 from course_lib.circuits.running import recorded_run, run_edges
-from course_lib.circuits.scores import EdgeScores
 from course_lib.intervals import bootstrap_means, tensor_ends
 from course_lib.tasks import Task
 
@@ -62,6 +61,7 @@ class Faithfulness:
                 f"The corruption of {self.task!r} does not change the metric, so there is nothing "
                 "that a circuit could keep. Corrupt a word that decides the answer."
             )
+        # [C, N] - [N], mean -> [C]. A ratio of means: the gap of a single prompt can be near 0
         return (self.values - self.corrupted).mean(-1) / gap
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
@@ -125,56 +125,10 @@ def faithfulness(
     graph.check(masks)
     clean = task.measure(recorded_run(lm, graph, task.clean)[0]).cpu()
     logits, other = recorded_run(lm, graph, task.corrupted)
+    # [C, N]; outside are the edges of the graph that a mask [C, W, R] does not have
     values = run_edges(lm, graph, task, [(graph.allowed & ~masks, other)])
     return Faithfulness(task.name, task.unit, tuple(masks.sum((1, 2)).tolist()), values, clean,
                         task.measure(logits).cpu(), graph.n_edges, len(masks) + 2)  # fmt: skip
-
-
-def faithfulness_curve(
-    lm: Any, task: Task, scores: EdgeScores, sizes: Sequence[int], random: int = 5, seed: int = 0,
-    connected: bool = False,
-) -> tuple[Faithfulness, Faithfulness]:  # fmt: skip
-    """Circuits of the best-scored edges by size, and `random` circuits of each size.
-
-    `connected` draws the random circuits along ways from the embedding to the logits: see
-    `random_circuit`.
-
-    Returns
-    -------
-    Faithfulness of the S circuits, and of S * random ones: those of the first size come first.
-
-    Raises
-    ------
-    ValueError
-        For a size that is not between 1 and the number of scored edges, a mask without edges, or
-        no random circuits: a curve alone says little (use `faithfulness` for one without them).
-
-    Notes
-    -----
-    Cost: S * (1 + random) forward passes, and four.
-
-    Examples
-    --------
-    >>> from course_lib import load_model
-    >>> from course_lib.circuits import eap
-    >>> from course_lib.tasks import greater_than
-    >>> lm = load_model("course-lm")
-    >>> task = greater_than(lm, 4)
-    >>> best, chance = faithfulness_curve(lm, task, eap(lm, task), [400], random=2)
-    >>> bool(best.share[0] > chance.share.max())
-    True
-    """
-    if random < 1:
-        raise ValueError(
-            f"random = {random}: a curve needs random circuits beside it. For the best circuits "
-            "alone call faithfulness(lm, task, graph, [scores.top(n) for n in sizes])."
-        )
-    best = [scores.top(n) for n in sizes]
-    chance = [
-        random_circuit(scores.graph, n, seed + k, connected) for n in sizes for k in range(random)
-    ]
-    runs = faithfulness(lm, task, scores.graph, best)
-    return runs, faithfulness(lm, task, scores.graph, chance)
 
 
 def random_circuit(graph: Graph, n: int, seed: int = 0, connected: bool = False) -> Tensor:
@@ -204,6 +158,7 @@ def random_circuit(graph: Graph, n: int, seed: int = 0, connected: bool = False)
         return _grown(graph, n, generator)
     chosen = places[torch.randperm(len(places), generator=generator)[:n]]
     mask = torch.zeros_like(graph.allowed)
+    # [n, 2] of (writer, reader)
     mask[chosen[:, 0], chosen[:, 1]] = True
     return mask
 
@@ -221,9 +176,9 @@ def _grown(graph: Graph, n: int, generator: torch.Generator) -> Tensor:
 
     while (left := n - int(mask.sum())) > 0:
         # writers that already have an input, and readers whose node is already read
-        written = (mask.any(0)[:, None] & feeds).any(0)
+        written = (mask.any(0)[:, None] & feeds).any(0)  # [R, 1] & [R, W] -> [W]
         written[0] = True  # the embedding
-        read = end | (mask.any(1)[None] & feeds).any(1)
+        read = end | (mask.any(1)[None] & feeds).any(1)  # [1, W] & [R, W] -> [R]
         if left == 1 or (written.all() and read.all()):  # edges between parts that are in use
             free = (allowed & ~mask & written[:, None] & read[None]).nonzero()
             if not len(free):  # too few parts for another edge: begin again
@@ -233,11 +188,11 @@ def _grown(graph: Graph, n: int, generator: torch.Generator) -> Tensor:
             continue
         way, v = mask.clone(), draw(read)
         while True:
-            u = draw(allowed[:, v])
+            u = draw(allowed[:, v])  # a writer before this reader
             way[u, v] = True
             if written[u]:
                 break
-            v = draw(feeds[:, u])
+            v = draw(feeds[:, u])  # one of its inputs
         if int(way.sum()) <= n:
             mask = way
     return mask
@@ -276,6 +231,7 @@ class Completeness:
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of the gap over prompts [P, 2]."""
+        # [n_boot, 2 P] -> [n_boot, 2, P]: own and model; diff is model - own, draw by draw
         return tensor_ends(self.runs.drawn(n_boot, seed).unflatten(1, (2, -1)).diff(dim=1)[:, 0])
 
 
@@ -317,6 +273,7 @@ def completeness(
     generator = torch.Generator().manual_seed(seed)
     halves = [torch.rand(circuit.shape, generator=generator) < 0.5 for _ in range(draws)]
     parts = [circuit] + [circuit & half for half in halves]
+    # first the circuit without each K, then the whole graph without each K: 2 P masks
     masks = [circuit & ~part for part in parts] + [graph.allowed & ~part for part in parts]
     return Completeness(faithfulness(lm, task, graph, masks))
 
@@ -338,12 +295,12 @@ class Minimality:
     @property
     def loss(self) -> Tensor:
         """F(C) - F(C without e) for each edge e, float64 [W, R]; 0 outside the circuit."""
-        share = self.runs.share
+        share = self.runs.share  # [1 + E], the whole circuit first
         return self._spread(share[0] - share[1:])
 
     def interval(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
         """95 % bootstrap interval of the loss over prompts [W, R, 2]; 0 outside the circuit."""
-        drawn = self.runs.drawn(n_boot, seed)
+        drawn = self.runs.drawn(n_boot, seed)  # [n_boot, 1 + E]
         return self._spread(tensor_ends(drawn[:, :1] - drawn[:, 1:]))
 
     def needed(self, n_boot: int = 1000, seed: int = 0) -> Tensor:
@@ -355,7 +312,7 @@ class Minimality:
 
     def _spread(self, values: Tensor) -> Tensor:
         full = torch.zeros(*self.circuit.shape, *values.shape[1:], dtype=torch.float64)
-        full[self.circuit] = values
+        full[self.circuit] = values  # [E, ...], in the order of the rows of the mask
         return full
 
 
@@ -387,6 +344,7 @@ def leave_one_out(lm: Any, task: Task, graph: Graph, circuit: Tensor) -> Minimal
     """
     _check_parts(graph, circuit)
     places = circuit.nonzero()
+    # [1 + E, W, R]: the circuit, then without its first edge, without its second, ...
     masks = circuit.repeat(len(places) + 1, 1, 1)
     masks[torch.arange(len(places)) + 1, places[:, 0], places[:, 1]] = False
     return Minimality(circuit, faithfulness(lm, task, graph, masks))

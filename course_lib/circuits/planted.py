@@ -187,8 +187,8 @@ class _Builder:
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if ".ln_" in name and name.endswith("weight") else 0.0)
         t = model.transformer
-        t.wte.weight.copy_(self.basis[self.at["word"]])
-        t.wpe.weight.copy_(self.basis[self.at["position"]])
+        t.wte.weight.copy_(self.basis[self.at["word"]])  # [WORDS, d]
+        t.wpe.weight.copy_(self.basis[self.at["position"]])  # [LENGTH, d]
         before, same = self.looking_back(1), self.looking_back(0)
         heads = {
             (0, 0): (before, "word", "previous"), (0, 1): (same, "word", "silent 1"),
@@ -199,6 +199,7 @@ class _Builder:
         }  # fmt: skip
         mlps = (("word", "copy"), ("found", "boosted"), ("word", "silent 5"))
         for layer, block in enumerate(t.h):
+            # the norm stretches what a head reads by this factor: its weights take it back
             stretched = (WIDTH / BEFORE_ATTENTION[layer]) ** 0.5
             for head in range(HEADS):
                 looks, read, write = heads.get((layer, head), (None, "position", "noise"))
@@ -206,6 +207,7 @@ class _Builder:
                 self.put(block, head, [part / stretched for part in parts[:3]], parts[3])
             self.mlp(block, *mlps[layer], (WIDTH / BEFORE_MLP[layer]) ** 0.5)
         for place in ("found", "boosted", "found again"):
+            # three places say the answer, each as loudly
             model.lm_head.weight += self.basis[self.at[place]]
         return model
 
@@ -238,10 +240,11 @@ class _Builder:
         self, query: Tensor, key: Tensor, read: str, write: str, sharpness: float
     ) -> tuple[Tensor, ...]:
         """A head that looks as given and copies words, not the start token, between places."""
-        value, out = self.empty(), self.empty()
+        value, out = self.empty(), self.empty()  # [places, head width]
         for word in range(1, WORDS):
             value[self.at[read].start + word, word] = 1.0
             out[self.at[write].start + word, word] = 1.0
+        # the model divides scores by the root of the head's width
         return sharpness * HEAD_WIDTH**0.5 * query, key, value, out
 
     def random_head(self) -> tuple[Tensor, ...]:
@@ -255,9 +258,10 @@ class _Builder:
     def put(self, block: Any, head: int, parts: list[Tensor], out: Tensor) -> None:
         here = slice(head * HEAD_WIDTH, (head + 1) * HEAD_WIDTH)
         for number, part in enumerate(parts):
+            # c_attn is [d, 3 d]: q of all heads side by side, then k, then v
             columns = slice(number * WIDTH + here.start, number * WIDTH + here.stop)
-            block.attn.c_attn.weight[:, columns] = self.basis.T @ part
-        block.attn.c_proj.weight[here] = out.T @ self.basis
+            block.attn.c_attn.weight[:, columns] = self.basis.T @ part  # [d, places] @ [places, dh]
+        block.attn.c_proj.weight[here] = out.T @ self.basis  # [dh, places] @ [places, d]
 
     def mlp(self, block: Any, read: str, write: str, stretched: float) -> None:
         """A neuron for each word: copies it from one place to another."""
@@ -311,11 +315,12 @@ def average_precision(scores: EdgeScores, truth: Tensor) -> float:
     ...                         planted.truth), 6)
     1.0
     """
-    size = scores.scores.abs()[scores.scored]
+    size = scores.scores.abs()[scores.scored]  # [E] of the scored edges
     true = truth[scores.scored]
-    levels = size[true]
-    above = (size[None] >= levels[:, None]).sum(1).double()
-    hits = (levels[None] >= levels[:, None]).sum(1).double()
+    levels = size[true]  # [t] of those that matter
+    above = (size[None] >= levels[:, None]).sum(1).double()  # [t, E] -> [t]: worst ranks
+    hits = (levels[None] >= levels[:, None]).sum(1).double()  # of which matter
+    # true edges that were not scored count as never found
     return float((hits / above).sum() / truth.sum())
 
 

@@ -11,6 +11,7 @@ run. Positive = the edge supports the answer: carrying the corrupted value makes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,10 @@ class EdgeScores:
         """
         if not 1 <= n <= int(self.scored.sum()):
             raise ValueError(f"n must be from 1 to {int(self.scored.sum())} edges, got {n}.")
+        # [W * R]; -1 puts edges that were not scored behind those with score 0
         size = self.scores.abs().masked_fill(~self.scored, -1.0).flatten()
         mask = torch.zeros_like(self.scored).flatten()
+        # stable: of equal scores the first edge, on every machine
         mask[size.argsort(descending=True, stable=True)[:n]] = True
         return mask.view_as(self.scored)
 
@@ -146,11 +149,13 @@ def exact_scores(
     clean = task.measure(recorded_run(lm, graph, task.clean)[0]).cpu()
     logits, other = recorded_run(lm, graph, task.corrupted)
     corrupted = task.measure(logits).cpu()
-    places = edges.nonzero()
+    places = edges.nonzero()  # [E, 2]
+    # [E, W, R]: in variant e the edge e alone carries the corrupted output
     amount = torch.zeros(len(places), *edges.shape, dtype=torch.bool)
     amount[torch.arange(len(places)), places[:, 0], places[:, 1]] = True
     scores = torch.zeros(edges.shape, dtype=torch.float64)
     if len(places):
+        # clean [N] - patched [E, N], mean over prompts; a mask counts its entries as nonzero() does
         scores[edges] = (clean - run_edges(lm, graph, task, [(amount, other)])).mean(1)
     return EdgeScores(graph, scores, edges, task.name, "exact edge patching", task.unit,
                       float(clean.mean()), float(corrupted.mean()), len(places) + 2)  # fmt: skip
@@ -206,6 +211,7 @@ def eap(
     logits, other = recorded_run(lm, graph, task.corrupted)
     corrupted = task.measure(logits).cpu()
     if steps:
+        # sender outputs come from the clean run itself; along the path only gradients are taken
         logits, here = recorded_run(lm, graph, task.clean)
         clean, scores = task.measure(logits), torch.zeros(graph.allowed.shape, dtype=torch.float64)
         for node, weight in zip(nodes, weights, strict=True):
@@ -213,7 +219,7 @@ def eap(
             scores += weight * _products(lm, graph, task, other, here, embeddings)[1]
     else:
         clean, scores = _products(lm, graph, task, other)
-    scores, clean = scores / len(task), clean.cpu()
+    scores, clean = scores / len(task), clean.cpu()  # sums over prompts -> means
     method = f"EAP-IG, {steps} steps, {rule}" if steps else "EAP"
     return EdgeScores(graph, scores, graph.allowed, task.name,
                       method, task.unit, float(clean.mean()), float(corrupted.mean()),
@@ -233,6 +239,7 @@ def path_points(steps: int, rule: str) -> tuple[list[float], list[float]]:
     if steps == 0:
         return [1.0], [1.0]
     if rule == "gauss-legendre":
+        # leggauss integrates over [-1, 1]: here over [0, 1]
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         return ((nodes + 1) / 2).tolist(), (weights / 2).tolist()
     shift = 0.5 if rule == "midpoint" else 0.0
@@ -247,6 +254,19 @@ def _products(
 
     `here` and `other` [W, N, T, d] are what the writers write on clean and corrupted prompts.
     """
+    values, written, inputs, at = _backward(model, graph, task, embeddings)
+    if here is None:
+        with torch.no_grad():
+            here = writer_outputs(model, graph, written)
+    gradients = _input_gradients(bare_model(model), graph, inputs, at)
+    return values, _inner_products(graph, here - other, gradients)
+
+
+def _backward(
+    model: Any, graph: Graph, task: Task, embeddings: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Step 1, one run forward and back: the metric [N]; by site what the writers wrote; by path of
+    a norm or projection its input, and the metric's gradient at its output."""
     inner = bare_model(model)
     paths = {path for r in graph.readers for path in (r.norm, r.projection) if path}
     inputs: dict[str, Tensor] = {}
@@ -268,31 +288,45 @@ def _products(
             handle = inner.get_submodule(path).register_forward_hook(keep(path))
             stack.callback(handle.remove)
         values = task.measure(last_logits(model, task.clean))
-        order = list(outputs)
-        found = torch.autograd.grad(values.sum(), [outputs[path] for path in order])
-    at = dict(zip(order, found, strict=True))
-    if here is None:
-        with torch.no_grad():
-            here = writer_outputs(model, graph, {k: x.detach() for k, x in seen.items()})
-    difference = (here - other).flatten(1)  # [W, N * T * d]
-    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
+        # prompts do not see each other, so the gradient of the sum holds that of each of them
+        found = torch.autograd.grad(values.sum(), list(outputs.values()))
+    at = dict(zip(outputs, found, strict=True))
+    return values.detach(), {site: x.detach() for site, x in seen.items()}, inputs, at
+
+
+def _input_gradients(
+    inner: Any, graph: Graph, inputs: dict[str, Tensor], at: dict[str, Tensor]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Step 2, back through the norms: for each norm the numbers of its r readers, and the gradient
+    at its input through each of them alone, [r, N, T, d]."""
     for norm in dict.fromkeys(reader.norm for reader in graph.readers):
         numbers = [v for v, reader in enumerate(graph.readers) if reader.norm == norm]
         pulled = torch.stack([_at_norm(inner, graph.readers[v], at) for v in numbers])
-        x = inputs[norm].detach().expand_as(pulled).clone().requires_grad_()
+        x = inputs[norm].detach().expand_as(pulled).clone().requires_grad_()  # [r, N, T, d]
         with torch.enable_grad():
             y = inner.get_submodule(norm).forward(x)
-        (gradient,) = torch.autograd.grad(y, x, pulled)
+        # the model's own gradient there is the sum over readers: an edge needs them apart
+        yield numbers, torch.autograd.grad(y, x, pulled)[0]
+
+
+def _inner_products(
+    graph: Graph, difference: Tensor, gradients: Iterable[tuple[list[int], Tensor]]
+) -> Tensor:
+    """Step 3: difference [W, N, T, d] of each writer times gradient of each reader, [W, R]."""
+    difference = difference.flatten(1)  # [W, N * T * d]
+    scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
+    for numbers, gradient in gradients:
         before = int(graph.allowed[:, numbers[0]].sum())  # the readers of a norm read the same
-        products = difference[:before] @ gradient.flatten(1).T
+        products = difference[:before] @ gradient.flatten(1).T  # [before, r]
         scores[:before, numbers] = products.double().cpu()
-    return values.detach(), scores
+    return scores
 
 
 def _at_norm(inner: Any, reader: Any, at: dict[str, Tensor]) -> Tensor:
     """Gradient at the output of a reader's norm, through this reader alone."""
     if reader.projection is None:
         return at[reader.norm]
+    # back through this reader's rows of the projection: [N, T, b - a] @ [b - a, d]
     weight, _ = weight_and_bias(inner.get_submodule(reader.projection))
     a, b = reader.features
     return at[reader.projection][..., a:b] @ weight[a:b]

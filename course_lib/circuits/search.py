@@ -1,8 +1,7 @@
-"""Searching circuits edge by edge: path patching, from the logits backwards, and ACDC."""
+"""Searching circuits edge by edge: from the logits backwards, and ACDC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,59 +11,6 @@ from course_lib.circuits.graph import Graph, build_graph
 from course_lib.circuits.running import BATCH_TOKENS, recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, exact_scores
 from course_lib.tasks import Task
-
-
-def path_effect(lm: Any, task: Task, graph: Graph, path: Sequence[tuple[str, str]]) -> Tensor:
-    """Patch one path: the change of its first sender reaches the logits along it and nowhere else.
-
-    Parameters
-    ----------
-    path : edges (writer, reader) that follow each other
-        For example [("a1.h3", "a4.h2.v"), ("a4.h2", "m5"), ("m5", "logits")].
-
-    Returns
-    -------
-    float64 [N]
-        clean - patched metric; positive = the path supports the answer.
-
-    Raises
-    ------
-    ValueError
-        For a path that does not end in the logits, a step that is no edge, or steps that do not
-        follow each other.
-
-    Notes
-    -----
-    Cost: three forward passes. All other edges of the nodes on the path carry clean values.
-    Source: Wang et al. 2022; Goldowsky-Dill et al. 2023.
-
-    Examples
-    --------
-    >>> from course_lib import load_model
-    >>> from course_lib.tasks import greater_than
-    >>> lm = load_model("course-lm")
-    >>> graph = build_graph(lm, "block")
-    >>> path_effect(lm, greater_than(lm, 4), graph, [("embed", "m0"), ("m0", "logits")]).shape
-    torch.Size([4])
-    """
-    if not path or path[-1][1] != "logits":
-        raise ValueError(f"A path is a list of edges, the last one to 'logits'; got {path}.")
-    places, feeds = [graph.edge(*step) for step in path], graph.feeds()
-    for (_, v), (u, _) in zip(places, places[1:], strict=False):
-        if not feeds[v, u]:
-            raise ValueError(
-                f"{graph.readers[v].name!r} is no input of {graph.writers[u].name!r}: the steps of "
-                "a path follow each other."
-            )
-    first = torch.zeros(1, *graph.allowed.shape, dtype=torch.bool)
-    own = first.clone()
-    for step, (u, v) in enumerate(places):
-        (own if step else first)[0, u, v] = True
-    logits, clean = recorded_run(lm, graph, task.clean)
-    _, corrupted = recorded_run(lm, graph, task.corrupted)
-    rest = graph.allowed & ~own & ~first
-    patched = run_edges(lm, graph, task, [(first, corrupted), (rest, clean)])[0]
-    return task.measure(logits).cpu() - patched
 
 
 def backward_search(
@@ -116,11 +62,13 @@ def backward_search(
     scores = torch.zeros(graph.allowed.shape, dtype=torch.float64)
     while (reached & ~done).any():
         new = reached & ~done
+        # [W, R] & [1, R]: all edges into the receivers that are new
         found = exact_scores(lm, task, graph, graph.allowed & new[None])
         gap = abs(found.clean - found.corrupted)
         keep = found.scored & (found.scores.abs() >= threshold * gap)
         kept, scores, passes = kept | keep, scores + found.scores * keep, passes + found.passes
         done |= new
+        # [R, W] & [1, W]: the inputs of every sender with a kept edge are receivers now
         reached = done | (feeds & keep.any(1)[None]).any(1)
     if not kept.any():
         raise ValueError(
@@ -189,17 +137,19 @@ def acdc(
         return run_edges(lm, graph, task, [(outside, other)]).mean(1).tolist()
 
     (current,) = values(circuit[None])
+    # receivers from the logits backwards, and the senders of each from late to early
     left = [(u, v) for v, u in reversed(circuit.T.nonzero().tolist())]
+    # trials in one batch: at most so many, and few where edges have just turned out to matter
     most, ahead = max(1, BATCH_TOKENS // task.clean.numel()), 1
     while left:
         trial, masks = left[:ahead], circuit.repeat(len(left[:ahead]), 1, 1)
         for k, (u, v) in enumerate(trial):
-            masks[k:, u, v] = False
+            masks[k:, u, v] = False  # trial k is without the edges 0 ... k
         ahead = min(2 * ahead, most)
         for k, without in enumerate(values(masks)):
             if abs(without - current) >= threshold:  # this edge stays: what comes after is void
                 trial, ahead = trial[: k + 1], max(1, k)
                 break
-            current, circuit = without, masks[k]
+            current, circuit = without, masks[k]  # out for good; the next one is compared with this
         left = left[len(trial) :]
     return circuit

@@ -99,8 +99,8 @@ def read_items(lm: Any, items: Sequence[Item]) -> Scene:
     place = torch.tensor([p for _, p in rows], device=lm.device)
     names, each = sites(lm), torch.arange(len(kept))
     with record(lm, names) as seen:
-        logits = lm(ids, mask).logits[each, place]
-    states = torch.stack([seen[name][each, place] for name in names]).float()
+        logits = lm(ids, mask).logits[each, place]  # [N, T, V] -> [N, V]
+    states = torch.stack([seen[name][each, place] for name in names]).float()  # [L + 1, N, d]
     right, wrong = (torch.tensor([u[k] for u in usable], device=lm.device) for k in (1, 2))
     return Scene(lm, tuple(kept), ids, mask, place, right, wrong, states,
                  logits.float().log_softmax(-1), len(items) - len(kept))  # fmt: skip
@@ -142,6 +142,7 @@ def predict_without(scene: Scene, erasers: dict[int, Eraser], rows: Tensor | Non
 
     def edit(eraser: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def change(x: Tensor) -> Tensor:
+            # [M, d] of [M, T, d]: the place of the verb in each row
             x[each, place] = eraser(x[each, place])
             return x
 
@@ -179,8 +180,11 @@ def effect(scene: Scene, logp: Tensor, rows: Tensor, what: str, rank: int, seed:
     """Compare predictions [M, V] of some items with the untouched ones."""
     each = torch.arange(len(rows))
     right, wrong = logp[each, scene.right[rows]], logp[each, scene.wrong[rows]]
+    # [M, V], nothing erased
     clean = scene.logp[rows]
     values = (
+        # accuracy, preference and change of each item, [M]; of two probabilities the share p / (p +
+        # q) is the sigmoid of the difference of their logarithms
         (right > wrong).float(),
         torch.sigmoid(right - wrong),
         (clean.exp() * (clean - logp)).sum(-1),
@@ -194,6 +198,7 @@ def effect(scene: Scene, logp: Tensor, rows: Tensor, what: str, rank: int, seed:
 
 def halves(scene: Scene, share: float = 0.6) -> tuple[Tensor, Tensor]:
     """Items to fit erasers on, and items to measure on."""
+    # items are drawn independently, so the first ones are as good a sample as any
     cut = int(share * len(scene))
     return torch.arange(cut), torch.arange(cut, len(scene))
 
@@ -274,7 +279,7 @@ def amnesic(
     if controls < 1:
         raise ValueError("A removal without a control says nothing: controls must be 1 or more.")
     fit, test = halves(scene)
-    x = scene.states[layer, fit]
+    x = scene.states[layer, fit]  # [n, d]
 
     def run(eraser: Eraser, what: str) -> Effect:
         logp = predict_without(scene, {layer: eraser}, test)
@@ -285,6 +290,7 @@ def amnesic(
     for concept in concepts:
         labels = scene.labels(concept)[fit.numpy()]
         eraser = method(x, labels, concept)
+        # a control removes as many directions; concepts of one rank share theirs
         if eraser.rank not in of_rank:
             noise = [random_subspace(x, eraser.rank, seed) for seed in range(controls)]
             if method is not inlp:  # on shuffled labels it would go on to a rank of its own

@@ -68,9 +68,11 @@ def _item(d: Speaker) -> Item:
     subject = d.np(noun, number, det="the", adjective=False)
     attractor = d.np_of(kind, other, det="the", adjective=False)
     words = join(0, subject, FORMS[near], attractor).words
+    # "the" begins the sentence
     forms = [LEXICON.capitalised[words[0]].form, *(word.form for word in words[1:])]
     pair = {"sg": verb.third.form, "pl": verb.base.form}
     right, wrong = pair[number], pair["pl" if number == "sg" else "sg"]
+    # in the order of PROPERTIES
     values = (number, other, kind, near, name.gender, "will" if future else "had")
     return Item(
         f"{first.text} {render(forms)}", right, wrong, ".",

@@ -47,6 +47,7 @@ class Eraser:
                 f"{x.shape[-1]}. Fit one on the same layer of the same model."
             )
         read, write = self.read.to(x), self.write.to(x)
+        # [..., d] -> [..., k] -> [..., d]: two thin products, never the matrix W R [d, d]
         return x - ((x - self.mean.to(x)) @ read.T) @ write.T
 
     def __repr__(self) -> str:
@@ -71,7 +72,7 @@ def one_hot(labels: np.ndarray | Tensor) -> Tensor:
     if z.dim() != 1:
         raise ValueError(f"Class labels must be a vector of whole numbers, got shape {z.shape}.")
     classes = z.unique()
-    return (z[:, None] == classes).double()
+    return (z[:, None] == classes).double()  # [N, 1] == [K] -> [N, K]
 
 
 def prepared(x: np.ndarray | Tensor, labels: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
@@ -105,12 +106,13 @@ def mean_projection(x: np.ndarray | Tensor, labels: np.ndarray | Tensor, concept
     [[2.0, 1.0], [2.0, -1.0], [2.0, 1.0], [2.0, -1.0]]
     """
     x, z = prepared(x, labels)
+    # [d, N] @ [N, K]: column k is the mean of class k minus the mean of all, times its size
     return projection("mean projection", concept, x, span((x - x.mean(0)).T @ (z - z.mean(0))))
 
 
 def span(directions: Tensor, tolerance: float = 1e-8) -> Tensor:
     """An orthonormal basis [d, k] of the span of columns [d, K]."""
-    u, s, _ = torch.linalg.svd(directions, full_matrices=False)
+    u, s, _ = torch.linalg.svd(directions, full_matrices=False)  # u [d, min(d, K)]
     return u[:, s > tolerance * s.max()]
 
 
@@ -159,12 +161,14 @@ def inlp(
     centred = x - x.mean(0)
     scale = centred.square().mean().sqrt()  # so that `c` means the same at every layer
     for _ in range(rounds):
+        # what is left after the directions found so far, [N, d]
         left = (centred - (centred @ basis) @ basis.T) / scale
         probe = LogisticRegression(C=c, max_iter=500).fit(left.numpy(), y)
         if probe.score(left.numpy(), y) <= majority + 1e-9:
             break
-        rows = torch.as_tensor(probe.coef_).double()
+        rows = torch.as_tensor(probe.coef_).double()  # [K, d], for two classes [1, d]
         rows = rows - rows.mean(0) if len(rows) > 1 else rows  # softmax ignores a common shift
+        # the penalty keeps rows out of the removed span, but not to the last digit
         new = rows.T - basis @ (basis.T @ rows.T)
         basis = span(torch.cat([basis, span(new, 1e-6)], dim=1))
     return projection("INLP", concept, x, basis)
@@ -219,9 +223,12 @@ def leace(
         raise ValueError(f"shrinkage must be between 0 and 1, got {shrinkage}.")
     x, z = prepared(x, labels)
     centred, z = x - x.mean(0), z - z.mean(0)
+    # in the whitened space S^-1/2 x all directions vary alike: there the orthogonal projection is
+    # the smallest change, and S^1/2 brings it back
     root, inverse = roots(centred.T @ centred / len(x), shrinkage)
     u, s, _ = torch.linalg.svd(inverse @ (centred.T @ z / len(x)), full_matrices=False)
-    u = u[:, s > tolerance * s.max()]
+    u = u[:, s > tolerance * s.max()]  # [d, k]
+    # write [d, k], read [k, d]
     return Eraser("LEACE", concept, x.mean(0), root @ u, u.T @ inverse)
 
 
@@ -230,9 +237,12 @@ def roots(covariance: Tensor, shrinkage: float = 0.0) -> tuple[Tensor, Tensor]:
     size = len(covariance)
     flat = covariance.trace() / size * torch.eye(size, dtype=covariance.dtype)
     values, vectors = torch.linalg.eigh((1 - shrinkage) * covariance + shrinkage * flat)
+    # below rounding a variance is 0, as in the numerical rank of a matrix
     kept = values > values.max() * size * torch.finfo(values.dtype).eps
+    # 1 in their place, so that 1 / values is finite; the next line takes them out
     values = torch.where(kept, values, torch.ones_like(values)).sqrt()
     root, inverse = (torch.where(kept, v, torch.zeros_like(v)) for v in (values, 1 / values))
+    # columns scaled: V diag V^T, [d, d]
     return (vectors * root) @ vectors.T, (vectors * inverse) @ vectors.T
 
 

@@ -58,6 +58,7 @@ def lens_direction(lm: Any, word: str, foil: str | None = None) -> Tensor:
 
 def _direction(read: Readout, ids: Sequence[int]) -> Tensor:
     rows = read.directions(ids)
+    # [d]; directions() holds all V words
     return rows[0] - (rows[1] if len(ids) > 1 else read.directions().mean(0))
 
 
@@ -76,6 +77,7 @@ def without(states: Tensor, direction: Tensor, strength: float = 1.0) -> Tensor:
     size = d.square().sum()
     if not bool(size):
         return states
+    # [..., d] @ [d] -> [...]: how many times d is in the state
     return states - strength * ((states @ d) / size)[..., None] * d
 
 
@@ -105,12 +107,13 @@ def run_changed(lm: Any, text: str, changes: Mapping[str, Tensor], token: int = 
     for number, (site, vectors) in enumerate(changes.items()):
 
         def add(x: Tensor, mine=slice(number * runs, (number + 1) * runs), v=vectors) -> Tensor:
-            x[mine, token] += v.to(x)
+            x[mine, token] += v.to(x)  # rows of this site alone: [R, d]
             return x
 
         edits[site] = add
-    rows = torch.tensor([ids], device=lm.device).expand(len(changes) * runs, -1)
+    rows = torch.tensor([ids], device=lm.device).expand(len(changes) * runs, -1)  # [S * R, T]
     with replace(lm, edits):
+        # [S * R, T, V] -> [S, R, V]
         return lm(rows).logits[:, -1].unflatten(0, (len(changes), runs))
 
 
@@ -263,20 +266,23 @@ def _remove_one(lm, read, text, ids, names, strength, token, controls, generator
     """The tensors of `Removal` for one text."""
 
     def metric(logits: Tensor) -> Tensor:
-        logp = logits.double().log_softmax(-1)[..., ids].cpu()
+        logp = logits.double().log_softmax(-1)[..., ids].cpu()  # [..., 1 or 2]
         return logp[..., 0] - (logp[..., 1] if len(ids) > 1 else 0)
 
     row, place = token_at(lm, text, token)
     with record(lm, names) as seen:
         before = metric(lm(torch.tensor([row], device=lm.device)).logits[0, -1])
     states = torch.stack([seen[name][0, place] for name in names])  # [S, d]
+    # the change is a difference of two nearly equal states
     exact = states.double()
     change = without(exact, _direction(read, ids), strength) - exact
+    # [S, R, d], each as long as the change of its state; the norm would not see a mean
     noise = torch.randn(len(names), controls, states.shape[-1], generator=generator).to(exact)
     noise = read.centred(noise)
     size = change.norm(dim=-1)
     noise = noise / noise.norm(dim=-1, keepdim=True) * size[:, None, None]
     vectors = torch.cat([change[:, None], noise], 1)  # [S, 1 + R, d]
+    # [S, 1 + R]: the removal, then the controls
     after = metric(run_changed(lm, text, dict(zip(names, vectors, strict=True)), token))
     share = (size / exact.norm(dim=-1)).cpu()
     return metric(read(states)), before, after[:, 0], after[:, 1:], share

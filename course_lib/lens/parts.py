@@ -170,16 +170,17 @@ def direct_attribution(
     sites = ["embed", last, *(f"{s}.{k}" for s in ("z", "mlp_out") for k in layers)]
     with record(lm, sites) as seen:
         logits = lm(torch.tensor([row], device=lm.device)).logits[0, place].double()
-    at = {site: seen[site][0, place].double() for site in sites}
+    at = {site: seen[site][0, place].double() for site in sites}  # [d], for z [H, dh]
     project = shares_of(read, at[last], ids)
     written = [_heads_and_bias(lm, layer, at[f"z.{layer}"]) for layer in layers]
-    heads = project(torch.stack([heads for heads, _ in written]))
-    bias = project(torch.stack([bias for _, bias in written]))
-    mlp = project(torch.stack([at[f"mlp_out.{layer}"] for layer in layers]))
+    heads = project(torch.stack([heads for heads, _ in written]))  # [L, H, d] -> [L, H]
+    bias = project(torch.stack([bias for _, bias in written]))  # [L, d] -> [L]
+    mlp = project(torch.stack([at[f"mlp_out.{layer}"] for layer in layers]))  # [L, d] -> [L]
     embedding, constant = float(project(at["embed"])), _difference(read.constants(ids))
     logit = _difference(logits[ids])
     gap = embedding + float(heads.sum() + bias.sum() + mlp.sum()) + constant - logit
     size = abs(embedding) + float(heads.abs().sum() + mlp.abs().sum())
+    # rounding grows with the parts, which may be large and cancel
     if abs(gap) > 1e-4 * (1 + size):
         raise UnsupportedArchitecture(
             f"The parts of this model sum to its logit only to {gap:.2g}: it does something "
@@ -200,6 +201,7 @@ def shares_of(read: Readout, last: Tensor, ids: list[int]) -> Any:
     rows = read.directions(ids)
     direction = rows[0] - rows[1] if len(ids) > 1 else rows[0]
     scale = read.scale(last)
+    # the scale is that of the whole state: the same for all parts, so that shares add up
     return lambda parts: parts.double() @ direction / scale
 
 
@@ -207,4 +209,5 @@ def _heads_and_bias(lm: Any, layer: int, z: Tensor) -> tuple[Tensor, Tensor]:
     """What each head writes [H, d], z being [H, dh], and what attention adds in any case [d]."""
     module = blocks(lm)[layer].get_submodule(family_of(lm).attn_out)
     rows = output_rows(module).double().unflatten(0, (n_heads(lm), -1))  # [H, dh, d]
+    # z_h [dh] times the dh rows of W_O that belong to head h
     return torch.einsum("hi,hid->hd", z, rows), output_bias(module).double()

@@ -56,7 +56,7 @@ class LensReading:
     def entropy(self) -> Tensor:
         """Entropy of each distribution in nats, float64 [S, T]; log V for a uniform one."""
         logp = self.logits.double().log_softmax(-1)
-        return -(logp.exp() * logp).sum(-1)
+        return -(logp.exp() * logp).sum(-1)  # [S, T, V] -> [S, T]
 
     @property
     def kl(self) -> Tensor:
@@ -66,11 +66,13 @@ class LensReading:
         says.
         """
         final = self.final.double().log_softmax(-1)
+        # [T, V] against [S, T, V] -> [S, T]; the model's prediction is the weight, as in its own
+        # loss
         return (final.exp() * (final - self.logits.double().log_softmax(-1))).sum(-1)
 
     def prob(self, word: str) -> Tensor:
         """Probability of a word of one token [S, T]."""
-        return self.logprobs[..., self.lm.token_id(word)].exp()
+        return self.logprobs[..., self.lm.token_id(word)].exp()  # [S, T, V] -> [S, T]
 
     def rank(self, word: str) -> Tensor:
         """Rank of a word among all tokens [S, T], 1 = most probable; ties share their mean."""
@@ -83,14 +85,14 @@ class LensReading:
         """
         if site not in self.sites:
             raise ValueError(f"{site!r} was not read; there are {', '.join(self.sites)}.")
-        probs = self.logits[self.sites.index(site), token].softmax(-1)
+        probs = self.logits[self.sites.index(site), token].softmax(-1)  # [V]
         best = probs.topk(min(k, len(probs)))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return tuple((shown(self.lm, i), p) for i, p in pairs)
 
     def best(self) -> list[list[tuple[str, float]]]:
         """The most probable next token and its probability: a list of S lists of T pairs."""
-        best = self.logits.softmax(-1).max(-1)
+        best = self.logits.softmax(-1).max(-1)  # values and indices [S, T]
         return [
             [(shown(self.lm, i), p) for i, p in zip(ids, ps, strict=True)]
             for ids, ps in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -127,7 +129,8 @@ def rank_of(scores: Tensor, index: int | Tensor) -> Tensor:
     [1.5, 2.0]
     """
     index = torch.as_tensor(index, device=scores.device).expand(scores.shape[:-1])
-    own = scores.gather(-1, index[..., None])
+    own = scores.gather(-1, index[..., None])  # [..., 1]
+    # k entries tied with it, itself among them, share the mean of their k ranks
     return (scores > own).sum(-1) + ((scores == own).sum(-1) + 1) / 2
 
 
@@ -183,11 +186,12 @@ def logit_lens(
     ids = lm.encode(text)
     last = f"resid_post.{n_layers(lm) - 1}"
     with record(lm, {*names, last}) as seen:
-        final = lm(torch.tensor([ids], device=lm.device)).logits[0]
+        final = lm(torch.tensor([ids], device=lm.device)).logits[0]  # [T, V]
+    # a lens that misses the model's own logits at the end would show something else throughout
     check_last(read(seen[last])[0], final)
     change = translate or (lambda _, states: states)
     # one site at a time and with the batch dimension: the very operations of the model
-    logits = torch.stack([read(change(name, seen[name]))[0] for name in names])
+    logits = torch.stack([read(change(name, seen[name]))[0] for name in names])  # [S, T, V]
     tokens = tuple(map(lm.token_string, ids))
     return LensReading(lm, text, tokens, names, logits, final, lens_name(translate))
 
@@ -228,7 +232,7 @@ class WordRanks:
     @property
     def leads(self) -> Tensor:
         """[N, S], True where the word alone is the most probable."""
-        return self.ranks == 1
+        return self.ranks == 1  # in a tie for the first place the rank is 1.5, and nobody leads
 
     @property
     def first(self) -> list[str | None]:
@@ -238,10 +242,12 @@ class WordRanks:
     @property
     def settled(self) -> list[str | None]:
         """From where on each word leads up to the last state; None where it does not at the end."""
+        # [N, S]; backwards the running minimum stays 1 until the word first fails to lead
         until_end = self.leads.flip(-1).long().cummin(-1).values.flip(-1).bool()
         return [self._site(row) for row in until_end]
 
     def _site(self, row: Tensor) -> str | None:
+        # argmax finds the first of several
         return self.sites[int(row.long().argmax())] if bool(row.any()) else None
 
     def share_leading(self, n_boot: int = 2000, seed: int = 0) -> list[Interval]:
@@ -338,6 +344,7 @@ def word_ranks(
         check_last(read(seen[last][0, -1]), final)
         scores = torch.stack([read(change(name, seen[name][0, -1])) for name in names])  # [S, V]
         logprobs.append(scores.log_softmax(-1)[:, target])
+        # its column among the candidates
         where = target if pool is None else pool.index(target)
         ranks.append(rank_of(scores if pool is None else scores[:, pool], where))
     size = len(final) if pool is None else len(pool)

@@ -49,7 +49,7 @@ class Readout:
     unembed: nn.Module
 
     def __call__(self, states: Tensor) -> Tensor:
-        return self.unembed(self.norm(states))
+        return self.unembed(self.norm(states))  # [..., d] -> [..., V]
 
     @property
     def subtracts_mean(self) -> bool:
@@ -62,17 +62,22 @@ class Readout:
 
     def scale(self, states: Tensor) -> Tensor:
         """What the norm divides states [..., d] by, [...]."""
+        # a LayerNorm calls it eps, the RMSNorms of transformers variance_epsilon
         eps = getattr(self.norm, "eps", None) or getattr(self.norm, "variance_epsilon", 0.0)
+        # the root of the mean square; for a LayerNorm that is the standard deviation
         return (self.centred(states.double()).square().mean(-1) + eps).sqrt()
 
     def directions(self, ids: Sequence[int] | slice = slice(None)) -> Tensor:
         """direction_w of some tokens (default all), [n, d]."""
+        # [d] * [n, d]. Centring the direction does what centring the state does: (x - mean x) . v =
+        # x . (v - mean v), and touches each word once instead of each state
         return self.centred(self.norm.weight.double() * self.unembed.weight[ids].double())
 
     def constants(self, ids: Sequence[int] | slice = slice(None)) -> Tensor:
         """constant_w of some tokens (default all), [n]."""
         rows = self.unembed.weight[ids].double()
         shift = getattr(self.norm, "bias", None)
+        # [n, d] @ [d] -> [n]
         total = rows.new_zeros(len(rows)) if shift is None else rows @ shift.double()
         bias = getattr(self.unembed, "bias", None)
         return total if bias is None else total + bias[ids].double()
@@ -119,9 +124,11 @@ def _check_formula(found: Readout, weight: Tensor) -> None:
             f"The final norm of this model returns {list(found.norm.weight.shape)} numbers and the "
             f"unembedding reads {width}: there is a layer between them that we do not know of."
         )
+    # neither constant nor of mean 0
     x = torch.linspace(-1, 2, width, dtype=weight.dtype, device=weight.device)
     with torch.no_grad():
         exact = found(x[None])[0].double()
+        # [V, d] @ [d] / scalar + [V]
         formula = found.directions() @ x.double() / found.scale(x) + found.constants()
     if not torch.allclose(formula, exact, rtol=1e-2, atol=1e-2 * float(exact.abs().max())):
         raise UnsupportedArchitecture(
@@ -165,6 +172,7 @@ def lens_sites(lm: Any, sites: str | Iterable[str] = "stream") -> tuple[str, ...
     names = [sites] if isinstance(sites, str) else list(sites)
     if names == ["stream"]:
         names = ["resid_pre.0", *(f"resid_post.{layer}" for layer in layers)]
+    # the last one is "embed", which has no layers
     elif len(names) == 1 and names[0] in READABLE[:-1]:
         names = [f"{names[0]}.{layer}" for layer in layers]
     if not names:

@@ -78,6 +78,7 @@ class TunedLens:
         k = int(layer) + (kind == "resid_post")
         if k == len(self.weights):
             return states
+        # states are rows: A h for each of them is states A^T
         return states + states @ self.weights[k].T + self.biases[k]
 
 
@@ -139,17 +140,17 @@ def tune_lens(
         raise ValueError("steps must be at least 0 and batch at least 1.")
     read = readout(lm)
     states = _stream(lm, generated_texts(500) if texts is None else as_list(texts))
-    last = states[-1]
+    last = states[-1]  # [N, d]
     fits = [_nearest(x, last, ridge) for x in states[:-1]]
-    weights = torch.stack([a for a, _ in fits]).requires_grad_()
-    biases = torch.stack([b for _, b in fits]).requires_grad_()
+    weights = torch.stack([a for a, _ in fits]).requires_grad_()  # [L, d, d]
+    biases = torch.stack([b for _, b in fits]).requires_grad_()  # [L, d]
     optimiser = torch.optim.Adam([weights, biases], lr=rate)
     fall = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / max(steps, 1))
     generator = torch.Generator().manual_seed(seed)
     history = torch.zeros(steps, len(fits))
     for step in range(steps):
         rows = torch.randint(len(last), (batch,), generator=generator)
-        final = read(last[rows]).log_softmax(-1)
+        final = read(last[rows]).log_softmax(-1)  # [batch, V]
         optimiser.zero_grad()
         for k, x in enumerate(states[:-1]):  # one layer at a time: V logits per token are large
             loss = _kl(read, x[rows] + x[rows] @ weights[k].T + biases[k], final).mean()
@@ -167,11 +168,13 @@ def _kl(read: Readout, states: Tensor, final: Tensor) -> Tensor:
 
 def _nearest(x: Tensor, last: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """A, b with the least mean |x + A x + b - last|^2 + penalty |A|^2, for x, last [N, d]."""
+    # what has to be added to x: with the penalty A falls to 0, the plain lens, not to no state
     a, b = x.double(), (last - x).double()
     mean_a, mean_b = a.mean(0), b.mean(0)
     a, b = a - mean_a, b - mean_b
-    gram = a.T @ a / len(a)
+    gram = a.T @ a / len(a)  # [d, d]
     penalty = ridge * gram.trace() / len(gram)
+    # ridge regression: (gram + penalty I) A^T = a^T b / N
     weight = torch.linalg.solve(gram + penalty * torch.eye(len(gram)).to(gram), a.T @ b / len(a)).T
     return weight.to(x), (mean_b - weight @ mean_a).to(x)
 
@@ -184,6 +187,7 @@ def _stream(lm: Any, texts: Sequence[str]) -> Tensor:
     with record(lm, names) as seen:
         for text in texts:
             lm(torch.tensor([lm.encode(text)], device=lm.device))
+            # [L + 1, T - 1, d]; the last token has no next one in the text, here as in `score_lens`
             found.append(torch.stack([seen[name][0, :-1] for name in names]))
     return torch.cat(found, 1)
 
@@ -275,18 +279,19 @@ def score_lens(lm: Any, texts: Sequence[str], translate: Translate | None = None
     with record(lm, names) as seen:
         for text in as_list(texts):
             ids = torch.tensor([lm.encode(text)], device=lm.device)
-            final = lm(ids).logits[0, :-1].double().log_softmax(-1)
+            final = lm(ids).logits[0, :-1].double().log_softmax(-1)  # [T - 1, V]
             readings = torch.stack(
                 [read(change(name, seen[name]))[0, :-1].double().log_softmax(-1) for name in names]
             )  # [S, T - 1, V]
             following = ids[0, 1:]
+            # [T - 1, V] against [S, T - 1, V]: sum over words, mean over tokens -> [S]
             kl.append((final.exp() * (final - readings)).sum(-1).mean(-1))
             loss.append(-readings[:, range(len(following)), following].mean(-1))
             own.append(-final[range(len(following)), following].mean())
-            every = torch.cat([final[None], readings])
+            every = torch.cat([final[None], readings])  # [1 + S, T - 1, V]
             means, size = means + every.exp().sum(1), size + len(following)
-    means = (means / size).log()
-    bias = (means[0].exp() * (means[0] - means[1:])).sum(-1)
+    means = (means / size).log()  # [1 + S, V]
+    bias = (means[0].exp() * (means[0] - means[1:])).sum(-1)  # [S]
     kl, loss = BITS * torch.stack(kl, 1).cpu(), BITS * torch.stack(loss, 1).cpu()
     own, bias = BITS * torch.stack(own).cpu(), BITS * bias.cpu()
     return LensScores(lens_name(translate), names, kl, loss, own, bias)

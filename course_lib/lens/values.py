@@ -61,8 +61,9 @@ def word_scores(lm: Any, vectors: Tensor) -> Tensor:
     by two standard deviations of the vector's own scores. A vector that moves all logits alike
     has scores 0.
     """
-    scores = vectors @ _directions(lm).to(vectors).T
+    scores = vectors @ _directions(lm).to(vectors).T  # [n, d] @ [d, V]
     spread = scores.std(-1, correction=0, keepdim=True)
+    # the mean is 0 already: a product with directions from which their mean was taken
     return scores / spread.clamp_min(torch.finfo(scores.dtype).tiny)
 
 
@@ -142,12 +143,14 @@ def search_values(lm: Any, words: str | Sequence[str], top: int = 10) -> list[Va
     ids = [lm.token_id(word) for word in ([words] if isinstance(words, str) else words)]
     if not ids:
         raise ValueError("No words were given: the list is empty. Pass at least one word.")
+    # [L, m]
     means = torch.stack(
         [word_scores(lm, value_vectors(lm, k))[:, ids].mean(-1) for k in range(n_layers(lm))]
     )
     best = means.flatten().topk(min(top, means.numel()))
     hits = []
     for place, score in zip(best.indices.tolist(), best.values.tolist(), strict=True):
+        # place in [L * m]
         layer, neuron = divmod(place, means.shape[1])
         hits.append(
             ValueHit(layer, neuron, score, vector_words(lm, value_vectors(lm, layer)[[neuron]])[0])
@@ -241,10 +244,12 @@ def sub_updates(
     with record(lm, [last, *(f"neurons.{layer}" for layer in layers)]) as seen:
         lm(torch.tensor([row], device=lm.device))
     project = shares_of(read, seen[last][0, place].double(), ids)
+    # [L, m]
     activations = torch.stack([seen[f"neurons.{layer}"][0, place] for layer in layers]).double()
+    # [m, d] -> [m] for each layer: what an activation of 1 does to the logit
     per_unit = torch.stack([project(value_vectors(lm, layer)) for layer in layers])
     modules = [block.get_submodule(family_of(lm).mlp_out) for block in blocks(lm)]
-    bias = project(torch.stack([output_bias(module) for module in modules]))
+    bias = project(torch.stack([output_bias(module) for module in modules]))  # [L, d] -> [L]
     return SubUpdates(
         lm, text, word, foil, lm.token_string(row[place]), activations.cpu(),
         (activations * per_unit).cpu(), bias.cpu(),
@@ -322,6 +327,7 @@ def token_kinds(lm: Any, by: str = "topic") -> tuple[tuple[str, ...], Tensor]:
     words = [word for word in LEXICON.forms.values() if getattr(word, by) != "-"]
     words += [LEXICON.capitalised[word] for word in words if word in LEXICON.capitalised]
     names = tuple(sorted({getattr(word, by) for word in words}))
+    # [V]
     kinds = torch.full((len(lm.tokenizer),), -1)
     for word in words:
         try:
@@ -376,6 +382,7 @@ def value_purity(
     generator = torch.Generator().manual_seed(seed)
     width, count = layers[0].shape[1], sum(map(len, layers))
     isotropic = torch.randn(draws, width, generator=generator).to(layers[0])
+    # [draws, L * m] @ [L * m, d]
     mixed = torch.randn(draws, count, generator=generator).to(layers[0]) @ torch.cat(layers)
     baselines = {"random directions": isotropic, "mixtures": mixed}
     purity, kind = (torch.stack(column) for column in zip(*judged, strict=True))
@@ -389,6 +396,7 @@ def _purity(lm: Any, vectors: Tensor, kinds: Tensor, k: int) -> tuple[Tensor, Te
     """Share of the most frequent kind among the k highest words [n], and which it is [n]."""
     best = word_scores(lm, vectors).topk(min(k, len(kinds))).indices.cpu()
     found = kinds[best]  # [n, k]
+    # [n, kinds]; words without a kind (-1) count for none
     counts = torch.stack([(found == kind).sum(-1) for kind in range(int(kinds.max()) + 1)], -1)
     most, kind = counts.max(-1)
     return most / best.shape[1], torch.where(most > 0, kind, -1)

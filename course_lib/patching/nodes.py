@@ -165,18 +165,23 @@ def sweep(
             "Ablate with direction='noising'."
         )
     lm = parts(lm)  # looked up once, not for every site of every run
+    # cell by cell, row after row: `view` puts them back into the table at the end
     flat = [tuple(_checked(lm, task, point) for point in cell) for row in cells for cell in row]
     sites = sorted({name for cell in flat for name, _ in cell})
+    # a run that starts at a later layer starts from its stream
     streams = [f"resid_pre.{layer}" for layer in range(n_layers(lm))]
     clean, clean_seen = plain_run(lm, task, task.clean, [*streams, *sites])
     corrupted, corrupted_seen = plain_run(lm, task, task.corrupted, [*streams, *sites])
+    # `seen` is the run that is changed, `other` the one whose values are put in
     denoising = direction == "denoising"
     base, seen = (corrupted, corrupted_seen) if denoising else (clean, clean_seen)
     ids = task.corrupted if denoising else task.clean
     other = clean_seen if denoising else corrupted_seen
     values = {name: _value(value, seen[name], other[name], seed) for name in sites}
-    patched = base.repeat(len(flat), 1)
+    patched = base.repeat(len(flat), 1)  # [cells, N], as if no patch did anything
+    # all other cells keep the metric of the plain run, and cost nothing
     changing = [c for c, cell in enumerate(flat) if _can_change(lm, task, cell, value)]
+    # before the first changed token the other prompt's value is the value that is there
     start = task.first_change if value == "other" else 0
     found, passes = run_cells(lm, task, ids, seen, values, [flat[c] for c in changing], start)
     patched[changing] = found
@@ -220,7 +225,7 @@ def _value(value: str, base: Tensor, other: Tensor, seed: int) -> Tensor:
     if value == "zero":
         return torch.zeros_like(base)
     if value == "mean":
-        return base.mean(0, keepdim=True).expand_as(base)
+        return base.mean(0, keepdim=True).expand_as(base)  # [1, T, ...] -> [N, T, ...]
     if len(base) < 2:
         raise ValueError("value='resample' takes another prompt's value: use two prompts or more.")
     return base[other_rows(len(base), seed)]
@@ -237,5 +242,5 @@ def other_rows(n: int, seed: int) -> Tensor:
     """
     cycle = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     drawn = torch.empty(n, dtype=torch.long)
-    drawn[cycle] = cycle.roll(1)
+    drawn[cycle] = cycle.roll(1)  # each row takes the one before it in the cycle, never itself
     return drawn

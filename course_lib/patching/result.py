@@ -96,6 +96,7 @@ class PatchResult:
 
     def top(self, k: int = 5) -> list[tuple[str, str, float]]:
         """The k cells with the largest mean effects, as (row, column, effect)."""
+        # [R * C]: number i is row i // C, column i % C
         order = self.mean.flatten().argsort(descending=True, stable=True)[:k].tolist()
         width = len(self.columns)
         mean = self.mean.flatten().tolist()

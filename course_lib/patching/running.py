@@ -99,11 +99,15 @@ def run_cells(
         Forward passes over the N prompts, counting blocks and tokens.
     """
     restarts, depth, length = can_restart(model), n_layers(model), ids.shape[1]
+    # the last token runs in any case, its logits are asked for; in a model that is not causal early
+    # tokens see late ones, and all of them run
     start = min(start, length - 1) if restarts and family_of(model).is_causal else 0
     prefix = keys_and_values(model, ids[:, :start]) if start and cells else []
+    # [N, T - start, ...]
     streams, values = ({k: x[:, start:] for k, x in kept.items()} for kept in (streams, values))
     ids = ids[:, start:]
     size = max(1, BATCH_TOKENS // ids.numel())
+    # cells that start at one layer share batches
     by_layer: dict[int, list[int]] = defaultdict(list)
     for c, cell in enumerate(cells):
         by_layer[layer_of(model, [cell]) if restarts else 0].append(c)
@@ -114,7 +118,9 @@ def run_cells(
             changed = [later(cells[c], start) for c in batch]
             logits = _forward(model, ids, streams, values, changed, layer, prefix)
             for c, rows in zip(batch, logits.split(len(ids)), strict=True):
-                patched[c] = task.measure(rows).cpu()
+                patched[c] = task.measure(rows).cpu()  # [N, V] -> [N]
+    # from layer l on, depth - l of depth blocks run; without the first `start` tokens, a part of
+    # these; the keys of the first tokens cost one run over them
     passes = sum(len(numbers) * (depth - layer) / depth for layer, numbers in by_layer.items())
     return patched, (passes * (length - start) + (start if prefix else 0)) / length
 
@@ -153,16 +159,18 @@ def _forward(
 
     def edit(site: str):
         def put(x: Tensor) -> Tensor:  # [C * N, T, ...]
+            # [C, N, T, ...], a view: writing to it changes x
             by_cell = x.unflatten(0, (len(cells), -1))
             for c, position in places[site]:
                 at = slice(None) if position is None else position
+                # [N, ...] at one position, [N, T, ...] at all
                 by_cell[c, :, at] = values[site][:, at]
             return x
 
         return put
 
     def repeat(x: Tensor) -> Tensor:
-        return x.repeat(len(cells), *[1] * (x.dim() - 1))
+        return x.repeat(len(cells), *[1] * (x.dim() - 1))  # [N, ...] -> [C * N, ...]
 
     with ExitStack() as stack:
         if layer:
@@ -170,11 +178,13 @@ def _forward(
             stack.enter_context(replace(model, {f"resid_pre.{layer}": stream}))
         stack.enter_context(replace(model, {site: edit(site) for site in places}))
         if layer:
+            # after the edits: `replace` counts layers from the whole list
             stack.enter_context(restart(model, layer))
         options = {}
         if prefix:
             options["past_key_values"] = DynamicCache()
             for number, (k, v) in enumerate(prefix):
+                # [C * N, H, start, dh] each
                 options["past_key_values"].update(repeat(k), repeat(v), number)
         return last_logits(model, repeat(ids), **options)
 

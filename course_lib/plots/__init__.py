@@ -29,7 +29,7 @@ from course_lib.plots.common import (
     truth_scatter,
 )
 from course_lib.plots.lens import lens_map
-from course_lib.plots.probing import mix_map, probe_lines, probe_panels, removal_dots
+from course_lib.plots.probing import mix_map, probe_lines, probe_panels
 from course_lib.plots.sae import feature_card_figure, plane_directions
 from course_lib.plots.sweeps import curves, heat_map
 from course_lib.tables import Table
@@ -37,6 +37,6 @@ from course_lib.tables import Table
 __all__ = [
     "COLOURS", "HATCHES", "MARKERS", "AltFigure", "Figure", "Table", "circuit_drawing", "curves",
     "estimates", "feature_card_figure", "heat_map", "histogram", "lens_map", "mix_map",
-    "plane_directions", "probe_lines", "probe_panels", "ranked_bars", "region_lines",
-    "removal_dots", "show", "token_bars", "token_heat", "truth_scatter",
+    "plane_directions", "probe_lines", "probe_panels", "ranked_bars", "region_lines", "show",
+    "token_bars", "token_heat", "truth_scatter",
 ]  # fmt: skip

@@ -47,37 +47,48 @@ def lens_map(
     table = figure.add_subplot(grid[0, :])
     _draw_table(table, cells, rows, columns, shown, chosen)
     table.set_title(f"{title}\ncolour and number: its probability", loc="left", fontsize=10)
-    for place, part, label in ((0, 0, "probability"), (1, 1, "rank (log scale)")):
+    for place, label in enumerate(("probability", "rank (log scale)")):
         axes = figure.add_subplot(grid[1, place])
-        for k, (word, values) in enumerate(words.items()):
-            heights = [value[part] for value in values]
-            axes.plot(heights, MARKERS[k] + "-", color=COLOURS[k], label=word, markersize=4, lw=1)
+        _draw_curves(axes, {word: [v[place] for v in values] for word, values in words.items()})
         axes.axvline(row, color="black", linestyle=":", linewidth=0.8)
         axes.set_xticks(range(len(rows)), [_short(name) for name in rows], fontsize=8)
-        axes.set_xlabel("state", fontsize=9)
         axes.set_ylabel(label, fontsize=9)
-        axes.tick_params(axis="y", labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        if part:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
-            axes.invert_yaxis()
-        else:
-            axes.set_ylim(-0.03, 1.05)
-            axes.set_title(f"after {columns[column]!r}", loc="left", fontsize=9, parse_math=False)
-            if words:
-                axes.legend(frameon=False, fontsize=8)
-    bars = figure.add_subplot(grid[1, 2])
-    bars.barh(range(len(top)), [p for _, p in top], color=COLOURS[0])
-    bars.set_yticks(range(len(top)), [_cut(word) for word, _ in top], fontsize=8, parse_math=False)
-    bars.invert_yaxis()
-    bars.set_xlim(0, 1.05)
-    bars.tick_params(axis="x", labelsize=8)
-    bars.set_xlabel("probability", fontsize=9)
-    bars.set_title(f"chosen cell, {rows[row]}", loc="left", fontsize=9)
-    bars.spines[["top", "right"]].set_visible(False)
+        _as_ranks(axes) if place else _as_probabilities(axes, columns[column], bool(words))
+    _draw_bars(figure.add_subplot(grid[1, 2]), top, rows[row])
     return show(figure, alt, tables=_tables(cells, rows, columns, chosen, top, words))
+
+
+def _draw_curves(axes, curves: Mapping[str, Sequence[float]]) -> None:
+    for k, (word, heights) in enumerate(curves.items()):
+        axes.plot(heights, MARKERS[k] + "-", color=COLOURS[k], label=word, markersize=4, lw=1)
+    axes.set_xlabel("state", fontsize=9)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _as_probabilities(axes, token: str, legend: bool) -> None:
+    axes.set_ylim(-0.03, 1.05)
+    axes.set_title(f"after {token!r}", loc="left", fontsize=9, parse_math=False)
+    if legend:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _as_ranks(axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.invert_yaxis()  # rank 1 on top
+
+
+def _draw_bars(axes, top: Sequence[Cell], state: str) -> None:
+    axes.barh(range(len(top)), [p for _, p in top], color=COLOURS[0])
+    axes.set_yticks(range(len(top)), [_cut(word) for word, _ in top], fontsize=8, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.05)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlabel("probability", fontsize=9)
+    axes.set_title(f"chosen cell, {state}", loc="left", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_table(axes, cells, rows, columns, shown, chosen) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from course_lib.display import AltFigure, show
-from course_lib.plots.common import COLOURS, MARKERS, estimates, shade, span
+from course_lib.plots.common import COLOURS, MARKERS, shade, span
 from course_lib.plots.sweeps import curves, heat_map
 from course_lib.tables import Table
 
@@ -48,46 +48,6 @@ def probe_lines(sweep: Any, *, alt: str = "", title: str = "") -> AltFigure:
         y_label="accuracy",
         lines={"majority class": sweep.majority.value, "word alone": sweep.word.value},
     )
-
-
-def removal_dots(
-    rows: Sequence[Any], clean: Any, *, seed: int | str = 0, alt: str = "", title: str = ""
-) -> AltFigure:
-    """Accuracy of the behaviour after each concept was removed, beside the worst control.
-
-    Parameters
-    ----------
-    rows : AmnesicRow of `course_lib.concepts`, one for each concept.
-    clean : Effect on the untouched model; its accuracy is the dashed line.
-    """
-    used = [row.concept for row in rows if row.used]
-    written = (
-        f"Agreement accuracy after removing each of {len(rows)} concepts, with the worst of "
-        f"{len(rows[0].controls)} controls; untouched {clean.accuracy[0]:.2f}. Decided as used: "
-        f"{', '.join(used) or 'none'}."
-    )
-    drawn = estimates(
-        {
-            "concept removed": {row.concept: row.effect.accuracy for row in rows},
-            "worst control": {row.concept: row.worst_control.accuracy for row in rows},
-        },
-        alt=alt or written,
-        n=clean.n,
-        seed=seed,
-        title=title or "What the model misses",
-        metric="agreement accuracy",
-        chance=0.5,
-    )
-    table = Table(
-        ["concept", "rank", "accuracy", "worst control", "change (nats)", "decision"],
-        [
-            [r.concept, r.effect.rank, span(r.effect.accuracy), span(r.worst_control.accuracy),
-             f"{r.effect.change[0]:.4f}", "used" if r.used else "not used"]
-            for r in rows
-        ],
-        caption=f"Removal of one concept at a time; untouched accuracy {span(clean.accuracy)}",
-    )  # fmt: skip
-    return show(drawn.figure, drawn.alt, drawn.caption, [table])
 
 
 def mix_map(

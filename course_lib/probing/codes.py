@@ -76,20 +76,23 @@ def online_code(
     size = len(data.classes)
     order = np.random.default_rng(seed).permutation(len(y))
     ends = [int(share * len(y)) for share in FRACTIONS]
+    # a first block of two labels a class at least: with fewer there is nothing to fit a probe on
     ends = [end for end in ends if end >= 2 * size] or [len(y)]
-    bits = np.full(len(y), np.log2(size))
+    bits = np.full(len(y), np.log2(size))  # [N]; the first block keeps this price
     blocks = [(0, float(np.log2(size)))]
     for before, end in zip(ends, ends[1:], strict=False):
         past, block = order[:before], order[before:end]
-        probs = np.full((len(block), size), 1.0 / size)
+        probs = np.full((len(block), size), 1.0 / size)  # [block, K]
         if len(np.unique(y[past])) > 1:
             fitted = fit_probe(x[past], y[past], c=CODE_C)
-            seen = np.zeros((len(block), size))
+            seen = np.zeros((len(block), size))  # classes that the probe never saw stay at 0
             seen[:, fitted.classes_] = fitted.predict_proba(x[block])
+            # the t labels before, and one more of each class
             probs = (before * seen + 1) / (before + size)
         bits[block] = -np.log2(probs[np.arange(len(block)), y[block]])
         blocks.append((before, float(bits[block].mean())))
     mean = estimate(bits, data.groups, seed)
     uniform = float(np.log2(size))
+    # bits stand below the line, so the ends of the interval change places
     ratio = Estimate(uniform / mean.value, uniform / mean.high, uniform / mean.low, mean.n)
     return Code(mean, uniform, ratio, tuple(blocks))

@@ -144,7 +144,7 @@ def last_tokens(lm: Any, text: str, ids: list[int]) -> list[tuple[int, int]]:
     """(end of its characters, position in ids) of every token of a text."""
     offsets = lm.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets = offsets["offset_mapping"]
-    before = 1 if ids[0] == lm.bos_id or not lm.is_causal else 0
+    before = 1 if ids[0] == lm.bos_id or not lm.is_causal else 0  # tokens in front of the text
     return [(end, before + k) for k, (_, end) in enumerate(offsets)]
 
 
@@ -155,7 +155,7 @@ def _words(document: world.Document, tokens: list[tuple[int, int]], number: int)
     for s, sentence in enumerate(document.sentences):
         forms = list(sentence.words)
         for k, word in enumerate(sentence.words_):
-            end = start + len(world.render(forms[: k + 1]))
+            end = start + len(world.render(forms[: k + 1]))  # in the characters of the document
             head = sentence.heads[k]
             yield GoldWord(
                 form=word.form, lemma=word.lemma or word.form.lower(), pos=word.pos,
@@ -166,7 +166,7 @@ def _words(document: world.Document, tokens: list[tuple[int, int]], number: int)
                 last_sentence=s >= 2 and s + 1 == len(document.sentences),
                 token=_place(place_of, end, word.form),
             )  # fmt: skip
-        start += len(sentence.text) + 1
+        start += len(sentence.text) + 1  # the space between sentences
 
 
 def _place(place_of: dict[int, int], end: int, form: str) -> int:
@@ -207,6 +207,7 @@ def _distance(words: tuple[GoldWord, ...]) -> Labelled:
     for i, w in enumerate(words):
         if w.head and w.pos != "PUNCT":
             far = {3: ">=3", -3: "<=-3"}
+            # far heads are rare: together they are a class that can be learnt
             bounded = max(-3, min(3, w.head))
             yield (i,), far.get(bounded, f"{bounded:+d}")
 
@@ -234,6 +235,7 @@ def _coreference(words: tuple[GoldWord, ...]) -> Labelled:
             others = [j for j in earlier
                       if words[j].entity != w.entity and words[j].lemma not in lemmas]  # fmt: skip
             if same and others:
+                # one pair of each kind for a pronoun: the classes are equally frequent
                 yield (same[-1], i), "same"
                 yield (others[-1], i), "other"
         mentions[w.document].append(i)
@@ -289,6 +291,7 @@ def targets(corpus: Corpus, concept: str, n: int = 1200, seed: int = 0) -> Targe
     if concept not in CONCEPTS:
         raise ValueError(f"Unknown concept {concept!r}. Choose one of {', '.join(CONCEPTS)}.")
     found = list(CONCEPTS[concept].label(corpus.words))
+    # in random order, so that the first n are no one document's
     order = np.random.default_rng(seed).permutation(len(found))
     seen: Counter[tuple[str, str]] = Counter()
     kept = []
@@ -304,6 +307,7 @@ def targets(corpus: Corpus, concept: str, n: int = 1200, seed: int = 0) -> Targe
     groups = defaultdict(set)
     for (place, *_), label in kept:
         word = corpus.words[place]
+        # a class that two words make up could be learnt as these two words
         groups[label].add(str(word.document) if by_document else word.lemma)
     classes = tuple(sorted(c for c in counts if counts[c] >= FEWEST_PLACES
                            and len(groups[c]) >= FEWEST_GROUPS))  # fmt: skip
@@ -351,10 +355,12 @@ def split(
         raise ValueError(f"by must be 'group' or 'place', got {by!r}.")
     rng = np.random.default_rng(seed)
     units = data.groups if by == "group" else np.arange(len(data))
-    names, unit = np.unique(units, return_inverse=True)
+    names, unit = np.unique(units, return_inverse=True)  # unit [N], a number for each group
+    # a rare class may fall into one half alone: then we divide again
     for _ in range(50):
         order = rng.permutation(len(names))
         sizes = np.bincount(unit, minlength=len(names))[order]
+        # groups in random order, until they hold the share of the places
         chosen = order[np.cumsum(sizes) <= share * len(data)]
         test = np.isin(unit, chosen)
         halves = data.labels[~test], data.labels[test]
@@ -382,4 +388,5 @@ def control_labels(data: Targets, seed: int = 0) -> np.ndarray:
     """
     rng = np.random.default_rng(seed)
     names, word = np.unique(data.words, return_inverse=True)
+    # one draw for each word, [words], handed to all of its places, [N]
     return rng.choice(data.labels, size=len(names))[word]

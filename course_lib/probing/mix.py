@@ -74,14 +74,18 @@ def scalar_mix(x: Tensor, data: Targets, *, draws: int = 12, seed: int = 0) -> M
     train, test = split(data, seed=seed)
     x = x.float()
     fitted_on = x[:, torch.as_tensor(train)]
+    # [L + 1, 1, D] each
     mean, spread = fitted_on.mean(1, keepdim=True), fitted_on.std(1, keepdim=True)
     x = (x - mean) / spread.clamp_min(1e-6)
     counts = torch.as_tensor(place_counts(data.groups[train], draws, seed)).float()
     y = torch.as_tensor(data.labels)
+    # row 0 is the mix itself, the others its bootstrap draws
     a, w, b = fit_mixes(x[:, train], y[train], len(data.classes), counts, seed)
     s = a.softmax(-1)  # [draws + 1, L + 1]
+    # the weighted sum of the layers, at the test places
     mixed = torch.einsum("l,lnd->nd", s[0], x[:, test])
-    hits = (mixed @ w[0] + b[0]).argmax(-1) == y[test]
+    hits = (mixed @ w[0] + b[0]).argmax(-1) == y[test]  # [n, D] @ [D, K] -> [n]
+    # [draws + 1, L + 1] @ [L + 1]
     centres = (s @ torch.arange(s.shape[1], dtype=s.dtype)).numpy()
     # drawn groups repeat, so the draws are a little surer than the fit itself and lie beside it:
     # we take their spread, not their place
@@ -99,8 +103,10 @@ def place_counts(groups: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """How often each place counts: once in row 0, then as its group was drawn, [draws + 1, N]."""
     if draws < 2:
         raise ValueError(f"An interval needs at least 2 draws, got {draws}.")
+    # a group is drawn as a whole, with all of its places
     names, group = np.unique(groups, return_inverse=True)
     drawn = bootstrap_counts(len(names), draws, seed)
+    # [draws, groups] -> [draws, N]
     return np.concatenate([np.ones((1, len(groups))), drawn[:, group]])
 
 
@@ -115,11 +121,13 @@ def fit_mixes(
     w = (0.01 * torch.randn(size, width, classes, generator=dice)).requires_grad_()
     b = torch.zeros(size, classes, requires_grad=True)
     optimizer = torch.optim.Adam([a, w, b], lr=RATE)
+    # [L + 1, N * D]; weights of the places [B, N], 1 in sum for each draw
     flat, share = x.reshape(layers, -1), counts / counts.sum(1, keepdim=True)
     for _ in range(STEPS):
-        mixed = (a.softmax(-1) @ flat).view(size, -1, width)
+        mixed = (a.softmax(-1) @ flat).view(size, -1, width)  # [B, N, D]
         logp = (mixed @ w + b[:, None]).log_softmax(-1)  # [B, N, K]
-        wanted = logp.gather(-1, y.expand(size, -1)[..., None]).squeeze(-1)
+        wanted = logp.gather(-1, y.expand(size, -1)[..., None]).squeeze(-1)  # [B, N]
+        # a sum over draws: each has parameters of its own, so none feels the others
         loss = -(share * wanted).sum() + PENALTY * w.square().sum()
         optimizer.zero_grad()
         loss.backward()

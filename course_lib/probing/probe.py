@@ -93,6 +93,8 @@ def fit_probe(x: np.ndarray, y: np.ndarray, kind: str = "linear", c: float = 0.1
         classifier = LogisticRegression(C=c, max_iter=200, tol=1e-3)
     else:
         classifier = MLPClassifier((HIDDEN_UNITS,), alpha=1.0, max_iter=60, random_state=seed)
+    # both steps are fitted on the training half alone; the penalty of the classifier means the same
+    # for all units only if these vary alike
     probe = make_pipeline(StandardScaler(), classifier)
     with warnings.catch_warnings():
         # a probe stopped early is still a probe; its accuracy is measured on other words
@@ -121,6 +123,7 @@ class ProbeResult:
     def confusion(self) -> np.ndarray:
         """Counts [true class, predicted class]."""
         size = len(self.classes)
+        # (true, predicted) as one number, row by row
         return np.bincount(self.labels * size + self.predicted, minlength=size**2).reshape(
             size, size
         )
@@ -168,6 +171,7 @@ def probe(
             f"{data!r} has {len(data)} places, the states have {len(x)} rows and the labels "
             f"{len(y)}. Take one layer of features(states, data)."
         )
+    # words of the test half are new to the probe (by="group"), so that knowing words does not help
     train, test = split(data, by, seed=seed)
     predicted = fit_probe(x[train], y[train], kind, seed=seed).predict(x[test])
     accuracy = estimate((predicted == y[test]).astype(float), data.groups[test], seed)
@@ -191,6 +195,7 @@ def word_baseline(data: Targets, by: str = "place", seed: int = 0) -> Estimate:
     counts: dict[str, Counter] = {}
     for i in train:
         counts.setdefault(data.words[i], Counter())[data.labels[i]] += 1
+    # for words that training does not have
     usual = np.bincount(data.labels[train]).argmax()
     answers = np.array([counts[w].most_common(1)[0][0] if w in counts else usual
                         for w in data.words[test]])  # fmt: skip
@@ -225,5 +230,6 @@ def selectivity(
     for labels in (data.labels, control):
         result = probe(x, data, labels=labels, by="place", kind=kind, seed=seed)
         hits.append((result.predicted == result.labels).astype(float))
+    # the same seed, so the test places of both probes above
     groups = data.groups[split(data, "place", seed=seed)[1]]
     return Selectivity(*(estimate(h, groups, seed) for h in (*hits, hits[0] - hits[1])))

@@ -47,6 +47,7 @@ def read_states(lm: LanguageModel, corpus: Corpus) -> Tensor:
     sites = layer_sites(lm)
     of_document: dict[int, list[tuple[int, int]]] = {}
     for index, word in enumerate(corpus.words):
+        # word number and position, for each document
         of_document.setdefault(word.document, []).append((index, word.token))
     states = None
     for rows, ids, mask in lm.batches(corpus.ids, BATCH_TOKENS):
@@ -57,7 +58,7 @@ def read_states(lm: LanguageModel, corpus: Corpus) -> Tensor:
         for place, row in enumerate(rows):
             words, tokens = zip(*of_document[row], strict=True)
             for layer, site in enumerate(sites):
-                states[layer, list(words)] = seen[site][place, list(tokens)]
+                states[layer, list(words)] = seen[site][place, list(tokens)]  # [words, d]
     return states.float().cpu()
 
 
@@ -67,9 +68,11 @@ def features(states: Tensor, data: Targets) -> Tensor:
     For a concept of one word the state itself (D = d); for two words both states and their
     product, unit by unit (D = 3 d): a linear probe of two states cannot compare them.
     """
+    # one or two times [L + 1, N, d]
     parts = [states[:, data.places[:, k]] for k in range(data.places.shape[1])]
     if len(parts) == 1:
         return parts[0]
+    # [L + 1, N, 3 d]
     return torch.cat([*parts, parts[0] * parts[1]], dim=-1)
 
 

@@ -6,12 +6,12 @@
 
 - `superposition`: why look for features at all: more of them than dimensions, in a toy model;
 - `base`, and one file for each architecture: `l1`, `topk`, `jumprelu`, `gated`;
-- `stream`: activations of a model on generated text, as shuffled batches;
+- `stream`: activations of a model on generated text;
 - `train`: one training loop for all four; `store`: saving, loading, `course-sae`;
 - `evaluate`: L0, FVU, explained variance, cross-entropy recovered, dead features;
 - `concepts`: the generator's gold labels, and the best single feature or neuron for each;
 - `known`: whether the model knows a topic at all, before we look for its feature;
-- `steer`: clamp or ablate a feature, replace a state by its reconstruction with the error term;
+- `steer`: clamp a feature (0 ablates it), put a reconstruction with the error term in place;
 - `doses`: dose-response of what the model says, with random features as control;
 - `pitfalls`: absorption, splitting with width, dependence on the seed;
 - `cards`: what a feature reacts to and what it promotes; `page`: all of them as one HTML page.
@@ -43,9 +43,9 @@ from course_lib.sae.pitfalls import (
     matched_features,
     splitting,
 )
-from course_lib.sae.steer import ablate, clamp, feature_maxima, reconstruct
+from course_lib.sae.steer import clamp, reconstruct
 from course_lib.sae.store import ARCHITECTURES, load_sae, save_sae
-from course_lib.sae.stream import activation_batches, collect_activations, generated_documents
+from course_lib.sae.stream import collect_activations, generated_documents
 from course_lib.sae.superposition import ToyWorld, train_toy
 from course_lib.sae.topk import TopKSAE
 from course_lib.sae.train import Training, train_sae
@@ -53,10 +53,10 @@ from course_lib.sae.train import Training, train_sae
 __all__ = [
     "ARCHITECTURES", "L1SAE", "Absorption", "BestUnit", "Dose", "DoseResponse", "FeatureCard",
     "FeatureIndex", "GatedSAE", "GoldTokens", "JumpReLUSAE", "Loss", "SAEScores",
-    "SparseAutoencoder", "Splitting", "TopKSAE", "TopicKnowledge", "ToyWorld", "Training", "ablate",
-    "absorption", "activation_batches", "best_units", "clamp", "collect_activations",
-    "directions_prompts", "dose_response", "f1_difference", "feature_card", "feature_maxima",
-    "generated_documents", "gold_tokens", "index_features", "judge_unit", "load_sae",
-    "matched_features", "per_document", "reconstruct", "save_sae", "score_sae", "splitting",
-    "topic_knowledge", "train_sae", "train_toy", "unit_activations", "write_page",
+    "SparseAutoencoder", "Splitting", "TopKSAE", "TopicKnowledge", "ToyWorld", "Training",
+    "absorption", "best_units", "clamp", "collect_activations", "directions_prompts",
+    "dose_response", "f1_difference", "feature_card", "generated_documents", "gold_tokens",
+    "index_features", "judge_unit", "load_sae", "matched_features", "per_document", "reconstruct",
+    "save_sae", "score_sae", "splitting", "topic_knowledge", "train_sae", "train_toy",
+    "unit_activations", "write_page",
 ]  # fmt: skip

@@ -65,8 +65,10 @@ class SparseAutoencoder(nn.Module):
         directions = torch.randn(features, d, generator=generator)
         directions /= directions.norm(dim=1, keepdim=True)
         self.W_dec = nn.Parameter(directions)
+        # [d, F]: at the start a feature is read where it is written
         self.W_enc = nn.Parameter(directions.T.clone())
         self.b_enc = nn.Parameter(torch.zeros(features))
+        # the state that no feature has to explain
         self.b_dec = nn.Parameter(torch.zeros(d))
         self.site = ""
         self.dead = torch.zeros(features, dtype=torch.bool)  # the training loop keeps it
@@ -90,6 +92,7 @@ class SparseAutoencoder(nn.Module):
 
     def decode(self, f: Tensor) -> Tensor:
         """Strengths [..., F] to states [..., d]."""
+        # [..., F] @ [F, d]
         return f @ self.W_dec + self.b_dec
 
     def loss(self, x: Tensor) -> Loss:
@@ -117,7 +120,8 @@ class SparseAutoencoder(nn.Module):
     def along_sphere(self) -> None:
         """Take from the decoder's gradient what would only change lengths; before each step."""
         if self.W_dec.grad is not None:
-            along = torch.linalg.vecdot(self.W_dec.grad, self.W_dec)[:, None]
+            along = torch.linalg.vecdot(self.W_dec.grad, self.W_dec)[:, None]  # [F, 1]
+            # grad - (grad . d) d: without it Adam would count steps that `unit_decoder` undoes
             self.W_dec.grad.addcmul_(along, self.W_dec, value=-1.0)
 
     @torch.no_grad()
@@ -138,11 +142,11 @@ class SparseAutoencoder(nn.Module):
         """Point some features [n] at new directions [n, d]; a fifth as strong as the others."""
         directions = directions / directions.norm(dim=1, keepdim=True)
         self.W_dec[which] = directions
-        alive = self.W_enc.norm(dim=0).mean()
-        self.W_enc[:, which] = 0.2 * alive * directions.T
+        alive = self.W_enc.norm(dim=0).mean()  # length of a column, [d, F] -> [F] -> scalar
+        self.W_enc[:, which] = 0.2 * alive * directions.T  # [d, n]
         self.b_enc[which] = 0.0
 
 
 def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
     """Squared error summed over dimensions, mean over states: a scalar."""
-    return (x - x_hat).square().sum(-1).mean()
+    return (x - x_hat).square().sum(-1).mean()  # [N, d] -> [N] -> scalar

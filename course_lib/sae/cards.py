@@ -138,7 +138,10 @@ class FeatureIndex:
         here = np.array([token == word for token in self.tokens])
         if not here.any():
             raise ValueError(f"{word!r} does not occur in the {len(self.tokens)} indexed tokens.")
+        # [F], at how many tokens each is on
         on = np.diff(self.starts)
+        # sums over each feature's part of `order`. For an empty part reduceat gives the entry that
+        # stands there, which is another feature's: hence the factor
         hits = np.add.reduceat(np.append(here[self.order], 0), self.starts[:-1]) * (on > 0)
         return _best(2 * hits / (on + here.sum()), top)
 
@@ -189,10 +192,12 @@ def index_features(lm: Any, sae: SparseAutoencoder, texts: Sequence[str]) -> Fea
         with record(lm, sae.site) as seen:
             lm(ids, mask, logits_to_keep=1)
         for r, number in enumerate(numbers):
+            # [T - 1, F], the start token left out; kept sparse: few features are on
             found[number] = sae.encode(seen[sae.site][r, 1 : len(rows[number])]).to_sparse()
     sparse = torch.cat(found).coalesce()
-    token, feature = sparse.indices().numpy()
-    order = np.lexsort((token, feature))
+    token, feature = sparse.indices().numpy()  # [A] each
+    order = np.lexsort((token, feature))  # by feature, then by token
+    # feature f has the entries from starts[f] to starts[f + 1]
     starts = np.searchsorted(feature[order], np.arange(sae.features + 1))
     ids = np.concatenate([row[1:] for row in rows])
     document = np.repeat(np.arange(len(rows)), [len(row) - 1 for row in rows])
@@ -211,9 +216,9 @@ def logit_effects(lm: Any, directions: Tensor) -> Tensor:
     is added to all logits alike is taken out.
     """
     size = len(lm.tokenizer)
-    read = unembedding(lm)[:size] * final_norm(lm).weight
+    read = unembedding(lm)[:size] * final_norm(lm).weight  # [V, d] * [d]
     centred = directions - directions.mean(-1, keepdim=True)
-    scores = centred @ read.T
+    scores = centred @ read.T  # [n, d] @ [d, V]
     scores = scores - scores.mean(-1, keepdim=True)
     return scores / scores.std(-1, correction=0, keepdim=True).clamp_min(1e-12)
 
@@ -248,6 +253,7 @@ def feature_card(index: FeatureIndex, feature: int, examples: int = 5, words: in
         totals[index.tokens[place]] = totals.get(index.tokens[place], 0.0) + strength
     shares = sorted(totals.items(), key=lambda item: -item[1])[:words]
     whole = sum(totals.values())
+    # the fifths of the range below the highest, which `top` shows
     spread = [
         [o for o in order if maximum * k / 5 < strengths[o] <= maximum * (k + 1) / 5]
         for k in (3, 2, 1, 0)

@@ -158,6 +158,7 @@ def _labelled(lm: Any, d: Document) -> list[Labelled]:
     ends: dict[int, Labelled] = {}
     for sentence in d.sentences:
         for place, word in enumerate(sentence.words_):
+            # words follow each other, so each is looked for behind the one before
             end = text.index(word.form, end) + len(word.form)
             read += word.topic == d.topic
             ends[end] = Labelled(word, read, sentence.construction, place)
@@ -165,6 +166,7 @@ def _labelled(lm: Any, d: Document) -> list[Labelled]:
     last = Labelled(None, 0, "", 0)
     tokens = []
     for _, stop in (span for span in offsets if span[1] > span[0]):
+        # a token that ends inside a word belongs to its sentence, but ends no word
         last = ends.get(stop, last._replace(word=None))
         tokens.append(last)
     return tokens
@@ -179,6 +181,7 @@ def _concepts(tokens: Sequence[Labelled], topic: np.ndarray):
         for name in ("form", "pos", "number", "topic")
     )
     kind = np.array([TYPE_OF.get(token.construction, "statement") for token in tokens])
+    # `whole`: at the last token of a word, where the model has read all of it
     known = np.array([token.read >= 3 for token in tokens]) & whole
     settled = np.array([token.place >= 3 for token in tokens]) & whole
     labels, judged = {}, {}
@@ -226,6 +229,7 @@ def unit_activations(
             lm(ids, mask, logits_to_keep=1)
         for unit, site, rows in zip(listed, sites, found, strict=True):
             for r, number in enumerate(numbers):
+                # [T, U], start token and padding left out
                 x = seen[site][r, 1 : len(gold.ids[number])]
                 rows[number] = x.clone() if isinstance(unit, str) else unit.encode(x)
     stacked = [torch.cat(rows) for rows in found]
@@ -249,6 +253,7 @@ def per_document(values: Tensor, gold: GoldTokens, how: str = "mean") -> tuple[T
     if how not in ("mean", "max"):
         raise ValueError(f"The values of a document are joined by 'mean' or 'max', not {how!r}.")
     numbers, starts = np.unique(gold.document, return_index=True)
+    # [N, U] -> one [T, U] for each document
     pieces = values.tensor_split(torch.tensor(starts[1:]))
     rows = torch.stack([getattr(torch, "amax" if how == "max" else how)(p, 0) for p in pieces])
     labels = {}
@@ -328,6 +333,7 @@ def best_units(
     if unknown := set(names) - set(gold.concepts):
         raise ValueError(f"Unknown concepts {sorted(unknown)}; there are {list(gold.concepts)}.")
     rng = np.random.default_rng(seed)
+    # [N], True for the tokens of a random half of the documents
     first = np.isin(gold.document, rng.permutation(gold.document.max() + 1)[::2])
     chosen = _choose(values[torch.tensor(first)], gold, names, first)
     return [
@@ -343,17 +349,22 @@ def _choose(values: Tensor, gold: GoldTokens, names: list[str], part: np.ndarray
               for n in names]  # fmt: skip
     for start in range(0, values.shape[1], 128):  # few units at a time: less memory
         ordered = values[:, start : start + 128].T.contiguous().sort(-1, descending=True)
-        level, order = ordered.values, ordered.indices
+        level, order = ordered.values, ordered.indices  # [units, n] each
         inside_tie = torch.ones_like(level, dtype=torch.bool)  # a cut goes between two values
         inside_tie[:, :-1] = level[:, :-1] == level[:, 1:]
         for n, (judged, held) in enumerate(labels):
+            # [units, n]: entry c counts among the c + 1 highest values, as if the threshold lay
+            # below
             on = judged[order].cumsum(-1)
             hits = (judged & held)[order].cumsum(-1)
             f1 = 2 * hits / (on + (judged & held).sum()).clamp_min(1)
+            # equal values are all above the threshold or all below
             f1[inside_tie] = -1
             flat = int(f1.argmax())
+            # place in [units * n]
             unit, cut = divmod(flat, f1.shape[1])
             if (found := float(f1[unit, cut])) > best[n][0]:
+                # halfway to the next value
                 middle = float(level[unit, cut : cut + 2].mean())
                 best[n] = (found, start + unit, middle)
     return [(unit, threshold) for _, unit, threshold in best]

@@ -121,7 +121,7 @@ class DoseResponse:
         weights = bootstrap_counts(n, n_boot, self.seed) / n
         rows = []
         for multiple, after, control in zip(self.multiples, self.after, self.control, strict=True):
-            others = control.mean(-1)
+            others = control.mean(-1)  # [R, N] -> [R], one number for each other feature
             value = (float(after.mean()), *ends(weights @ after))
             rows.append(Dose(multiple, value, (float(others.mean()), *ends(others))))
         return rows
@@ -162,7 +162,7 @@ def dose_response(
     sae : SparseAutoencoder
     feature : int
     maxima : Tensor [F]
-        From `feature_maxima`: dose 1 of each feature.
+        Dose 1 of each feature, such as `FeatureIndex.maxima`.
     prompts : sequence of str
         Each ends right before the word in question.
     words : sequence of str
@@ -192,6 +192,7 @@ def dose_response(
     maximum = float(maxima[feature])
     if not maximum > 0:
         raise ValueError(f"Feature {feature} was never on, so it has no maximum to take doses of.")
+    # a feature that is never on would be a direction at random, and no feature's
     alive = [f for f in (maxima > 0).nonzero()[:, 0].tolist() if f != feature]
     if not prompts or not 2 <= controls <= len(alive):
         raise ValueError(
@@ -203,15 +204,17 @@ def dose_response(
 
     def response(edits: dict) -> np.ndarray:
         with replace(lm, edits):
+            # [N, V] -> [N, words] -> [N]
             return lm.next_token_probs(prompts)[:, ids].double().sum(-1).numpy()
 
     def at(multiple: float, along: int) -> np.ndarray:
+        # as far as the feature is moved, along another one's direction
         direction = sae.W_dec[along].detach()
         return response({sae.site: clamp(sae, feature, multiple * maximum, direction)})
 
     return DoseResponse(
         feature, maximum, tuple(words), tuple(map(float, multiples)), response({}),
-        np.stack([at(m, feature) for m in multiples]),
-        np.stack([np.stack([at(m, other) for other in drawn]) for m in multiples]),
+        np.stack([at(m, feature) for m in multiples]),  # [M, N]
+        np.stack([np.stack([at(m, other) for other in drawn]) for m in multiples]),  # [M, R, N]
         tuple(drawn), seed,
     )  # fmt: skip

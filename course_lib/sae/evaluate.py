@@ -131,12 +131,14 @@ def score_sae(
     for ids, mask in batches:
         with record(lm, site) as seen:
             lm(ids, mask, logits_to_keep=1)
+        # no start tokens: [B, T - 1, d] -> [n, d]
         sums.add(seen[site][:, 1:][mask[:, 1:].bool()])
     mean = sums.mean.float()
     edits = {
         "clean": lambda x: x,
         "sae": sae,
         "zero": torch.zeros_like,
+        # [d] -> [B, T, d]
         "mean": lambda x: mean.expand_as(x),
     }
     losses = {name: np.array([], float) for name in edits}
@@ -155,7 +157,8 @@ def keep_start(old: Tensor, new: Tensor) -> Tensor:
 
 def _losses(lm: Any, ids: Tensor, mask: Tensor) -> np.ndarray:
     """Summed cross-entropy of each row in nats."""
-    logits = lm(ids, mask).logits[:, :-1]
+    logits = lm(ids, mask).logits[:, :-1]  # [B, T - 1, V]
+    # log softmax at the next token alone: its logit minus the log of the sum over words
     logp = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
     return -(logp.double() * mask[:, 1:]).sum(1).cpu().numpy()
 
@@ -165,6 +168,7 @@ class _Sums:
 
     def __init__(self, sae: SparseAutoencoder) -> None:
         self.sae, self.n = sae, 0
+        # sums [d] of x, x^2, error and error^2
         self.x, self.xx, self.e, self.ee = (torch.zeros(sae.d).double() for _ in range(4))
         self.on = torch.zeros(sae.features)
 
@@ -172,7 +176,7 @@ class _Sums:
         f = self.sae.encode(x)
         error = (x - self.sae.decode(f)).double()
         self.n += len(x)
-        self.on += (f > 0).sum(0)
+        self.on += (f > 0).sum(0)  # [n, F] -> [F]
         self.x, self.xx = self.x + x.double().sum(0), self.xx + x.double().square().sum(0)
         self.e, self.ee = self.e + error.sum(0), self.ee + error.square().sum(0)
 
@@ -182,6 +186,7 @@ class _Sums:
 
     def scores(self) -> tuple[float, float, float, float]:
         """L0, FVU, explained variance, dead."""
+        # sum (x - mean)^2 = sum x^2 - (sum x)^2 / n, a small difference of large numbers
         variance = (self.xx - self.x.square() / self.n).sum()
         left = (self.ee - self.e.square() / self.n).sum()
         return (float(self.on.sum() / self.n), float(self.ee.sum() / variance),

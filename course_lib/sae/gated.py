@@ -51,11 +51,13 @@ class GatedSAE(SparseAutoencoder):
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Gate and size, each [..., F]."""
-        v = (x - self.b_dec) @ self.W_enc
+        v = (x - self.b_dec) @ self.W_enc  # [..., d] @ [d, F]
+        # exp(r) > 0: the gate and the size of a feature always point the same way
         return v + self.b_gate, (self.r.exp() * v + self.b_enc).relu()
 
     def encode(self, x: Tensor) -> Tensor:
         gate, size = self.parts(x)
+        # a step has derivative 0: through this product the gate learns nothing
         return (gate > 0) * size
 
     def decode(self, f: Tensor) -> Tensor:
@@ -65,6 +67,7 @@ class GatedSAE(SparseAutoencoder):
         gate, size = self.parts(x)
         reconstruction = squared_error(x, self.decode((gate > 0) * size))
         sparsity = gate.relu().sum(-1).mean()
+        # [N, d]; detached, or the decoder would be bent to a reconstruction that is never used
         through_gate = gate.relu() @ self.W_dec.detach() + self.b_dec.detach()
         total = reconstruction + self.penalty * sparsity + squared_error(x, through_gate)
         return Loss(total, reconstruction, sparsity)

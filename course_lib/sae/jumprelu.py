@@ -30,7 +30,9 @@ class Step(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[None, Tensor, None]:
         u, threshold = ctx.saved_tensors
-        near = ((u - threshold).abs() < ctx.width / 2).to(grad.dtype)
+        near = ((u - threshold).abs() < ctx.width / 2).to(grad.dtype)  # [..., F]
+        # a higher threshold turns features off, hence the minus; one number for each feature:
+        # summed over all states -> [F]
         return None, (-near / ctx.width * grad).flatten(0, -2).sum(0), None
 
 
@@ -69,7 +71,7 @@ class JumpReLUSAE(SparseAutoencoder):
 
     def before(self, x: Tensor) -> Tensor:
         """Strengths before the threshold, [..., F]."""
-        return ((x - self.b_dec) @ self.W_enc + self.b_enc).relu()
+        return ((x - self.b_dec) @ self.W_enc + self.b_enc).relu()  # [..., d] @ [d, F]
 
     def encode(self, x: Tensor) -> Tensor:
         u = self.before(x)

@@ -74,12 +74,13 @@ def topic_knowledge(lm: Any, gold: GoldTokens) -> TopicKnowledge:
     -----
     Cost: one forward pass over the documents.
     """
-    groups = torch.zeros(len(TOPICS), len(lm.tokenizer))
+    groups = torch.zeros(len(TOPICS), len(lm.tokenizer))  # [12, V]
     for form, word in LEXICON.forms.items():
         if word.topic in TOPICS:
             groups[TOPICS.index(word.topic), lm.token_id(form)] = 1.0
     own = np.array([word is not None and word.topic == topic
                     for word, topic in zip(gold.words, gold.topics, strict=True)])  # fmt: skip
+    # a topical word, and at the token before it three words of the topic were read
     asked = own & np.append(False, gold.judged["topic: " + TOPICS[0]][:-1])
     share, right, places = [], [], 0
     for numbers, ids, mask in lm.batches(gold.ids, BATCH_TOKENS):
@@ -89,7 +90,7 @@ def topic_knowledge(lm: Any, gold: GoldTokens) -> TopicKnowledge:
             here = torch.tensor(asked[gold.document == number])  # token i is predicted at place i
             if not bool(here.any()):
                 continue
-            found = masses[r, : len(here)][here]
+            found = masses[r, : len(here)][here]  # [n, 12]
             topic = TOPICS.index(gold.topics[gold.document == number][0])
             share.append(float((found[:, topic] / found.sum(-1)).mean()))
             right.append(float((found.argmax(-1) == topic).double().mean()))

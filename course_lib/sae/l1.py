@@ -46,13 +46,13 @@ class L1SAE(SparseAutoencoder):
         return {"penalty": self.penalty}
 
     def encode(self, x: Tensor) -> Tensor:
-        return ((x - self.b_dec) @ self.W_enc + self.b_enc).relu()
+        return ((x - self.b_dec) @ self.W_enc + self.b_enc).relu()  # [..., d] @ [d, F]
 
     def decode(self, f: Tensor) -> Tensor:
         return f @ self.W_dec + self.b_dec
 
     def loss(self, x: Tensor) -> Loss:
-        f = self.encode(x)
+        f = self.encode(x)  # [N, F]
         reconstruction = squared_error(x, self.decode(f))
         sparsity = f.sum(-1).mean()  # the L1 norm: no strength is negative
         return Loss(reconstruction + self.penalty * sparsity, reconstruction, sparsity)

@@ -89,13 +89,15 @@ def splitting(
     """
     if len(narrow) != len(wide):
         raise ValueError(f"{len(narrow)} and {len(wide)} tokens: both must see the same ones.")
-    target, on = narrow[:, feature] > 0, wide > 0
+    target, on = narrow[:, feature] > 0, wide > 0  # [N], [N, G]
     if not bool(target.any()):
         raise ValueError(f"Feature {feature} is on at none of these tokens.")
+    # [G]: where it is on, the narrow one mostly is too
     pure = on[target].sum(0) >= purity * on.sum(0).clamp_min(1)
     left, covered = target.clone(), torch.zeros_like(target)
     chosen, coverage, precision = [], [], []
     for _ in range(parts):
+        # [G], tokens that no part covers yet
         gain = on[left].sum(0) * pure
         best = int(gain.argmax())
         if not int(gain[best]):
@@ -176,18 +178,20 @@ def absorption(
     judged = torch.tensor(gold.judged[best.concept])
     held = torch.tensor(gold.concepts[best.concept]) & judged
     written = sae.W_dec.detach()
-    without = values[judged & ~held].mean(0)
+    without = values[judged & ~held].mean(0)  # [F]
+    # [F] @ [F, d]: by how much the mean reconstruction differs; b_dec cancels
     direction = ((values[held].mean(0) - without) @ written).double()
     silent = held & (values[:, best.unit] <= best.threshold)
-    rows = values[silent].double()
+    rows = values[silent].double()  # [M, F]
 
     def taken(along: Tensor) -> tuple[Tensor, Tensor]:
         """Where one feature stands in for the concept along this direction, and which."""
         along = along / along.norm()
         parts = (rows - without) * (written.double() @ along)  # [M, F]
-        parts[:, best.unit] = 0.0
+        parts[:, best.unit] = 0.0  # it is silent here
+        # of the mean token of the concept
         typical = float((values[held].double().mean(0) - without) @ (written.double() @ along))
-        total = parts.sum(-1)
+        total = parts.sum(-1)  # [M], the state's whole component
         most = parts.max(-1)
         enough = total > 0.5 * abs(typical)
         return enough & (most.values >= share * total), most.indices

@@ -15,14 +15,12 @@ return edits for `course_lib.activations.replace`. The start token is never chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from course_lib.sae.base import SparseAutoencoder
-from course_lib.sae.stream import states_of
 
 Edit = Callable[[Tensor], Tensor]
 
@@ -86,23 +84,10 @@ def clamp(
         moved = value - sae.encode(x)[..., feature]  # [B, T]
         here = torch.zeros_like(moved)
         here[:, slice(None) if tokens is None else tokens] = 1.0
-        here[:, 0] = 0.0
-        return x + (here * moved)[..., None] * direction.to(x)
+        here[:, 0] = 0.0  # never the start token
+        return x + (here * moved)[..., None] * direction.to(x)  # [B, T, 1] * [d]
 
     return edit
-
-
-def ablate(sae: SparseAutoencoder, feature: int) -> Edit:
-    """Take a feature's contribution out of every state; the error term stays.
-
-    Examples
-    --------
-    >>> from course_lib.sae import load_sae
-    >>> sae, x = load_sae(), torch.zeros(1, 3, 256)
-    >>> ablate(sae, 0)(x).shape
-    torch.Size([1, 3, 256])
-    """
-    return clamp(sae, feature, 0.0)
 
 
 def reconstruct(sae: SparseAutoencoder, change: Edit | None = None, error: bool = True) -> Edit:
@@ -120,19 +105,8 @@ def reconstruct(sae: SparseAutoencoder, change: Edit | None = None, error: bool 
     def edit(x: Tensor) -> Tensor:
         f = sae.encode(x)
         new = sae.decode(f if change is None else change(f.clone()))
+        # x + (changed - x_hat) = changed + (x - x_hat): the error term comes along
         new = x + (new - sae.decode(f)) if error else new
         return torch.cat([x[:, :1], new[:, 1:]], dim=1)
 
     return edit
-
-
-@torch.no_grad()
-def feature_maxima(lm: Any, sae: SparseAutoencoder, texts: Iterable[str]) -> Tensor:
-    """The largest strength of every feature on some texts, [F]; 0 where it was never on.
-
-    Cost: one forward pass over the texts.
-    """
-    largest = torch.zeros(sae.features)
-    for x in states_of(lm, sae.site, texts):
-        largest = torch.maximum(largest, sae.encode(x).amax(0))
-    return largest

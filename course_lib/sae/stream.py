@@ -1,9 +1,8 @@
-"""Activations of a model on text, as a stream of shuffled batches.
+"""Activations of a model on text: what an autoencoder is trained on.
 
-Neighbouring tokens of a text resemble each other, and a batch of them would pull the autoencoder
-this way and that. So tokens of many texts go into a buffer, and batches are drawn from it at
-random. The state of the start token is left out: it is the same in every text, and in many models
-far longer than all others.
+The state of the start token is left out: it is the same in every text, and in many models far
+longer than all others. Neighbouring tokens of a text resemble each other, and a batch of them
+would pull the autoencoder this way and that: `train_sae` shuffles stored states.
 """
 
 from __future__ import annotations
@@ -85,60 +84,3 @@ def collect_activations(lm: Any, site: str, n: int, texts: Iterable[str] | None 
     if not found:
         raise ValueError("There were no texts to take states from. Pass at least one.")
     return torch.cat(found)[:n]
-
-
-def activation_batches(
-    lm: Any,
-    site: str,
-    batch: int = 1024,
-    *,
-    texts: Iterable[str] | None = None,
-    buffer: int = 32_768,
-    seed: int = 0,
-) -> Iterator[Tensor]:
-    """Shuffled batches of states [batch, d], for as long as there are texts.
-
-    Parameters
-    ----------
-    lm, site, texts : as in `collect_activations`.
-    buffer : int
-        States held at a time. Whenever half of them have been handed out, new ones are mixed in.
-    seed : int
-        Of the order.
-
-    Raises
-    ------
-    ValueError
-        If the buffer does not hold two batches.
-
-    Notes
-    -----
-    Cost: one forward pass over the texts; memory for `buffer` states.
-
-    Examples
-    --------
-    >>> from course_lib import load_model
-    >>> next(activation_batches(load_model(), "resid_post.2", 64, buffer=256)).shape
-    torch.Size([64, 256])
-    """
-    if buffer < 2 * batch:
-        raise ValueError(f"A buffer of {buffer} states mixes nothing in batches of {batch}.")
-    return _mixed(lm, site, batch, texts, buffer, torch.Generator().manual_seed(seed))
-
-
-def _mixed(lm, site, batch, texts, buffer, generator) -> Iterator[Tensor]:
-    source = states_of(lm, site, generated_documents() if texts is None else texts)
-    held = torch.empty(0)
-    while True:
-        fresh, size = [], len(held)
-        while size < buffer and (states := next(source, None)) is not None:
-            fresh.append(states)
-            size += len(states)
-        held = torch.cat([held, *fresh] if len(held) else fresh) if fresh else held
-        held = held[torch.randperm(len(held), generator=generator)]
-        keep = len(held) // 2 if size >= buffer else 0
-        while len(held) - keep >= batch:
-            yield held[-batch:]
-            held = held[:-batch]
-        if not keep:
-            return

@@ -60,8 +60,10 @@ class ToyWorld:
     @property
     def interference(self) -> Tensor:
         """Mean over represented features of the summed squared overlap with the others, [S]."""
-        unit = self.W / self.norms[:, None].clamp_min(1e-9)
+        unit = self.W / self.norms[:, None].clamp_min(1e-9)  # [S, m, n] / [S, 1, n]
+        # [S, n, n]: how much of feature j lies along feature i
         overlap = torch.einsum("smi,smj->sij", unit, self.W).square()
+        # [S, n], without what a feature has in common with itself
         others = overlap.sum(-1) - overlap.diagonal(dim1=1, dim2=2)
         kept = self.norms > 0.5
         return (others * kept).sum(-1) / kept.sum(-1).clamp_min(1)
@@ -125,15 +127,17 @@ def train_toy(
         raise ValueError("Sparsities must lie in [0, 1), sizes must be at least 1.")
     generator = torch.Generator().manual_seed(seed)
     off = torch.tensor(sparsity, dtype=torch.float32)
+    # [S, m, n]: the models of all sparsities in one tensor
     W = torch.randn(len(off), dimensions, features, generator=generator) * features**-0.5
     b = torch.zeros(len(off), features)
     importance = decay ** torch.arange(features, dtype=torch.float32)
     # What rare features lose is divided by how often they are on, so that all sparsities learn.
-    weight = importance / (1 - off)[:, None, None]
+    weight = importance / (1 - off)[:, None, None]  # [n] / [S, 1, 1] -> [S, 1, n]
     adam = torch.optim.Adam([W.requires_grad_(), b.requires_grad_()], lr=rate)
     for step in range(steps):
         adam.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - step / steps))
         x = sample_features(off, batch, features, generator)
+        # a sum over the S models: each has weights of its own
         loss = (weight * (x - read_back(W, b, x)).square()).sum() / batch
         adam.zero_grad()
         loss.backward()
@@ -148,17 +152,5 @@ def train_toy(
 
 def read_back(W: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """ReLU(W^T W x + b) for x [S, rows, n]."""
-    h = torch.einsum("smn,srn->srm", W, x)
+    h = torch.einsum("smn,srn->srm", W, x)  # [S, rows, m]
     return (torch.einsum("smn,srm->srn", W, h) + b[:, None]).relu()
-
-
-def dictionary_recovery(found: Tensor, true: Tensor) -> Tensor:
-    """For each true direction [n, m], its largest cosine with a found one [F, m]: [n], 1 = found.
-
-    Examples
-    --------
-    >>> dictionary_recovery(torch.eye(3), torch.tensor([[0.0, 2.0, 0.0]])).tolist()
-    [1.0]
-    """
-    unit = [x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12) for x in (true, found)]
-    return (unit[0] @ unit[1].T).amax(-1)

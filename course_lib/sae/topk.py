@@ -65,20 +65,23 @@ class TopKSAE(SparseAutoencoder):
         return f @ self.W_dec + self.b_dec
 
     def loss(self, x: Tensor) -> Loss:
-        u = (x - self.b_dec) @ self.W_enc + self.b_enc
+        u = (x - self.b_dec) @ self.W_enc + self.b_enc  # [N, F]
         f = self.strongest(u, self.k)
         x_hat = self.decode(f)
         reconstruction = squared_error(x, x_hat)
         total = reconstruction
-        dead = self.dead.nonzero()[:, 0]
+        dead = self.dead.nonzero()[:, 0]  # [D], their numbers
         if len(dead):
+            # [N, D]: among the dead alone, where the living cannot crowd them out
             revived = self.strongest(u.index_select(1, dead), min(2 * self.k, len(dead)))
-            x_dead = revived @ self.W_dec.index_select(0, dead)
+            x_dead = revived @ self.W_dec.index_select(0, dead)  # [N, D] @ [D, d]
+            # detached: the dead shall fit what is missed, and not change what is missed
             total = reconstruction + squared_error((x - x_hat).detach(), x_dead) / 32
         return Loss(total, reconstruction, torch.count_nonzero(f) / len(f))  # none is negative
 
     @staticmethod
     def strongest(u: Tensor, k: int) -> Tensor:
         """The k largest of u [..., F], where they are positive; 0 elsewhere."""
-        best = u.topk(k, sorted=False)
+        best = u.topk(k, sorted=False)  # [..., k]
+        # each value back to its place in [..., F]
         return torch.zeros_like(u).scatter(-1, best.indices, best.values.relu())

@@ -90,7 +90,7 @@ def train_sae(
     ----------
     sae : SparseAutoencoder
     states : Tensor [N, d], or iterable of Tensors [batch, d]
-        Stored states, or a stream (`activation_batches`), which sets its own batch size.
+        Stored states, or a stream of batches, in the order in which they come.
     steps, batch : int
     rate : float
         Of Adam, at its highest.
@@ -158,6 +158,7 @@ class Trainer:
         self.done = self.seen = self.restarted = 0
         self.rows: list[tuple[int, float, float, float, int]] = []
         mean = first.mean(0)
+        # root mean square of a dimension about its mean; 1 where all states are the same
         self.scale = float((first - mean).square().mean().sqrt()) or 1.0
         with torch.no_grad():
             sae.b_dec.copy_(mean / self.scale)
@@ -168,10 +169,12 @@ class Trainer:
         """One step on a batch [N, d]."""
         x = x / self.scale
         for group in self.adam.param_groups:
+            # 1 at the start of the decay, 0 at the end
             left = (self.steps - self.done) / (DECAY * self.steps)
             group["lr"] = self.rate * min(1.0, (self.done + 1) / WARMUP, left)
         loss = self.sae.loss(x)
         loss.total.backward()
+        # before Adam, whose memory should not hold changes of length
         self.sae.along_sphere()
         self.adam.step()
         self.adam.zero_grad(set_to_none=False)  # keeps the memory, page faults are slow
@@ -192,12 +195,14 @@ class Trainer:
     def look_after(self, x: Tensor, f: Tensor) -> None:
         """Count for how long features have been off, on every 10th batch; restart dead ones."""
         self.idle += WATCHED
+        # [N, F] -> [F]
         self.idle[(f > 0).any(0)] = 0
         self.sae.dead = self.idle >= self.patience
         dead = self.sae.dead.nonzero()[:, 0]
         if not self.sae.restarts or not len(dead) or self.done > (1 - DECAY) * self.steps:
             return
         missed = x - self.sae.decode(f)  # [N, d]
+        # [N] -> at most as many states as there are dead features
         worst = missed.square().sum(1).topk(min(len(dead), len(x))).indices
         dead = dead[: len(worst)]
         self.sae.restart(dead, missed[worst])
@@ -210,12 +215,13 @@ class Trainer:
         for parameter, memory in self.adam.state.items():
             for name in ("exp_avg", "exp_avg_sq"):
                 if parameter is self.sae.W_enc:
-                    memory[name][:, features] = 0
+                    memory[name][:, features] = 0  # [d, F]
                 elif parameter is not self.sae.b_dec:
-                    memory[name][features] = 0
+                    memory[name][features] = 0  # [F, d] or [F]
 
     @torch.no_grad()
     def log(self, x: Tensor, f: Tensor, loss: Loss) -> None:
+        # summed over dimensions, as the reconstruction error is
         variance = float((x - x.mean(0)).square().sum(1).mean()) or 1.0
         l0 = float((f > 0).sum(-1).float().mean())
         total, reconstruction = loss.total.item(), loss.reconstruction.item()

@@ -182,13 +182,8 @@ def old_age_feature(lm: Any, sae: TopKSAE, prompts: list) -> int:
     return int(f1_score((found & old).sum(0), found.sum(0), old.sum()).argmax())
 
 
-def sae_card(curve: list[dict], documents: int = 1000) -> str:
-    """The model card of course-sae; every number in it is measured here."""
-    lm, sae = load_model("course-lm"), load_sae("course-sae")
-    texts = [document(f"{TEST}:{number}").text for number in range(300)]
-    scores = score_sae(lm, sae, texts)
-    gold = gold_tokens(lm, documents, GOLD)
-    rows = concept_rows(lm, sae, gold)
+def opening(sae: TopKSAE, curve: list[dict]) -> list[str]:
+    """What the autoencoder is, how it was trained, and a dozen rows of its loss curve."""
     settings = (f"- {name}: {value}" for name, value in asdict(RECIPE).items())
     lines = ["# course-sae", "",
              f"A TopK autoencoder on `{sae.site}` of course-lm: {sae.features} features, at most "
@@ -204,6 +199,17 @@ def sae_card(curve: list[dict], documents: int = 1000) -> str:
         lines += [f"| {r['step']} | {r['loss']:.2f} | {r['unexplained']:.4f} | {r['l0']:.1f} | "
                   f"{r['restarted']} |" for r in chosen]  # fmt: skip
         lines.append("")
+    return lines
+
+
+def sae_card(curve: list[dict], documents: int = 1000) -> str:
+    """The model card of course-sae; every number in it is measured here."""
+    lm, sae = load_model("course-lm"), load_sae("course-sae")
+    texts = [document(f"{TEST}:{number}").text for number in range(300)]
+    scores = score_sae(lm, sae, texts)
+    gold = gold_tokens(lm, documents, GOLD)
+    rows = concept_rows(lm, sae, gold)
+    lines = opening(sae, curve)
     groups = ("topic", "word", "type", "document")
     topical = next(best for best, _ in rows if best.concept == "topic: transit")
     lines += ["## Reconstruction", "", f"{scores}. Required: CE recovered 0.95, dead below 10 %.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -86,75 +87,113 @@ def rate(recipe: Recipe, step: int, tokens: int) -> float:
     return recipe.learning_rate * max(0.0, min(1.0, (step + 1) / recipe.warmup, left))
 
 
+class Run:
+    """A training run that can stop at any step and go on later; `train` drives it.
+
+    `state` holds where it is: `chunk` of the corpus and `batch` in it, `step`, `tokens`, `seconds`
+    of computing, and the `curve`. It is what a checkpoint keeps beside weights and optimizer.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model, self.recipe, self.folder, self.snapshot = model, recipe, folder, snapshot
+        self.checkpoint = folder / "checkpoint.pt"
+        # gains and biases are vectors; pulling them to 0 would only shrink the outputs of norms
+        decayed = [p for p in model.parameters() if p.ndim >= 2]
+        others = [p for p in model.parameters() if p.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": recipe.weight_decay},
+             {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.98), fused=True,
+        )  # fmt: skip
+        self.state = {"chunk": 0, "batch": 0, "step": 0, "tokens": 0, "curve": [], "seconds": 0.0}
+        self.losses: list[float] = []  # since the last row of the curve
+        self.validation = validation_batches(share=recipe.hide)
+        self.saved = time.monotonic()
+
+    @property
+    def unfinished(self) -> bool:
+        return self.state["tokens"] < self.recipe.tokens
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the folder; without one, from the beginning."""
+        if self.checkpoint.exists():
+            saved = torch.load(self.checkpoint, weights_only=True)
+            self.model.load_state_dict(saved["model"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.state = saved["state"]
+
+    def save(self) -> None:
+        """Write checkpoint and loss curve."""
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                 "state": self.state}  # fmt: skip
+        torch.save(parts, self.checkpoint.with_suffix(".tmp"))
+        self.checkpoint.with_suffix(".tmp").replace(self.checkpoint)  # never leave half of one
+        rows = "".join(json.dumps(row) + "\n" for row in self.state["curve"])
+        (self.folder / "log.jsonl").write_text(rows)
+        if self.snapshot is not None:
+            self.snapshot(self.model)
+        self.saved = time.monotonic()
+
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the text, chunk by chunk, until the budget of tokens is used up."""
+        state, recipe = self.state, self.recipe
+        while self.unfinished:
+            more = more_of(recipe, state["chunk"], state["tokens"])
+            chunk = chunk_batches(
+                state["chunk"], recipe.batch_tokens, recipe.pack, more, recipe.hide
+            )
+            while state["batch"] < len(chunk) and self.unfinished:
+                yield chunk[state["batch"]]
+            if self.unfinished:
+                state["chunk"], state["batch"] = state["chunk"] + 1, 0
+
+    def step(self, batch: Batch) -> int:
+        """One step of the optimizer; returns the number of tokens it has learnt from."""
+        started = time.monotonic()
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate(self.recipe, self.state["step"], self.state["tokens"])
+        loss, n = mean_loss(self.model, batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=False)  # keeps the memory, page faults are slow
+        self.losses.append(loss.item())
+        self.state["step"] += 1
+        self.state["batch"] += 1
+        self.state["tokens"] += n
+        self.state["seconds"] += time.monotonic() - started
+        return n
+
+    def log(self) -> None:
+        """Add a row to the curve: the mean training loss since the last row, and validation."""
+        row = {"step": self.state["step"], "tokens": self.state["tokens"],
+               "train": sum(self.losses) / len(self.losses),
+               "validation": validation_loss(self.model, self.validation)}  # fmt: skip
+        self.state["curve"].append({key: round(value, 4) for key, value in row.items()})
+        self.losses.clear()
+
+
 def train(model: nn.Module, recipe: Recipe, folder: Path, snapshot=None) -> list[dict]:
     """Train `model` in place and return its loss curve.
 
     `folder` keeps a checkpoint (every `checkpoint_seconds`) and `log.jsonl`; calling again with
     the same folder continues where the run was. `snapshot(model)` is called at each checkpoint.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay},
-         {"params": others, "weight_decay": 0.0}],
-        betas=(0.9, 0.98), fused=True,
-    )  # fmt: skip
-    state = {"chunk": 0, "batch": 0, "step": 0, "tokens": 0, "curve": [], "seconds": 0.0}
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-
-    def save() -> None:
-        parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}
-        torch.save(parts, checkpoint.with_suffix(".tmp"))
-        checkpoint.with_suffix(".tmp").replace(checkpoint)  # never leave half a checkpoint
-        (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in state["curve"]))
-        if snapshot is not None:
-            snapshot(model)
-
-    validation = validation_batches(share=recipe.hide)
+    run = Run(model, recipe, folder, snapshot)
+    run.resume()
     model.train()
-    last_save = time.monotonic()
-    running: list[float] = []
-    with tqdm(total=recipe.tokens, initial=state["tokens"], unit="tok", unit_scale=True) as bar:
-        while state["tokens"] < recipe.tokens:
-            more = more_of(recipe, state["chunk"], state["tokens"])
-            batches = chunk_batches(
-                state["chunk"], recipe.batch_tokens, recipe.pack, more, recipe.hide
-            )
-            while state["batch"] < len(batches) and state["tokens"] < recipe.tokens:
-                started = time.monotonic()
-                learning_rate = rate(recipe, state["step"], state["tokens"])
-                for parameters in optimizer.param_groups:
-                    parameters["lr"] = learning_rate
-                loss, n = mean_loss(model, batches[state["batch"]])
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=False)  # keeps the memory, page faults are slow
-                running.append(loss.item())
-                state["step"] += 1
-                state["batch"] += 1
-                state["tokens"] += n
-                state["seconds"] += time.monotonic() - started
-                bar.update(n)
-                bar.set_postfix(loss=f"{sum(running[-50:]) / len(running[-50:]):.3f}")
-                if state["step"] % 100 == 0 or state["tokens"] >= recipe.tokens:
-                    row = {"step": state["step"], "tokens": state["tokens"],
-                           "train": sum(running) / len(running),
-                           "validation": validation_loss(model, validation)}  # fmt: skip
-                    state["curve"].append({key: round(value, 4) for key, value in row.items()})
-                    running.clear()
-                if time.monotonic() - last_save > recipe.checkpoint_seconds:
-                    save()
-                    last_save = time.monotonic()
-            if state["tokens"] < recipe.tokens:
-                state["chunk"], state["batch"] = state["chunk"] + 1, 0
-    save()
+    done = run.state["tokens"]
+    with tqdm(total=recipe.tokens, initial=done, unit="tok", unit_scale=True) as bar:
+        for batch in run.batches():
+            bar.update(run.step(batch))
+            recent = run.losses[-50:]
+            bar.set_postfix(loss=f"{sum(recent) / len(recent):.3f}")
+            if run.state["step"] % 100 == 0 or not run.unfinished:
+                run.log()
+            if time.monotonic() - run.saved > recipe.checkpoint_seconds:
+                run.save()
+    run.save()
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
     model.eval()
-    return state["curve"]
+    return run.state["curve"]

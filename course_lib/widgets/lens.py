@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import ipywidgets
 
 from course_lib.display import AltFigure, show
-from course_lib.lens import TunedLens, generated_texts, lens_sites, logit_lens, tune_lens
+from course_lib.lens import (
+    LensReading,
+    TunedLens,
+    generated_texts,
+    lens_sites,
+    logit_lens,
+    tune_lens,
+)
 from course_lib.plots.lens import lens_map
 from course_lib.widgets.live import Explorer, collected_warnings
 
@@ -58,27 +65,13 @@ def lens_figure(
     -----
     Cost: 1 forward pass and one unembedding per state.
     """
-    asked = list(dict.fromkeys(re.findall(r"[^\s,]+", words)))
-    if len(asked) > MOST_WORDS:
-        raise ValueError(f"{len(asked)} words are too many to tell apart: {MOST_WORDS} at most.")
+    asked = _asked(words)
     with collected_warnings() as notes:
         reading = logit_lens(lm, text, sites, translate)
-    if not -len(reading.tokens) <= token < len(reading.tokens):
-        last = len(reading.tokens) - 1
-        raise ValueError(f"There is no token {token}: this text has 0 to {last}, or -1 for last.")
-    token %= len(reading.tokens)
+    token = _place(reading, token)
     state = reading.sites[-1] if state is None else state
     top = reading.top(state, token)
-    curves = {
-        word: list(
-            zip(
-                reading.prob(word)[:, token].tolist(),
-                reading.rank(word)[:, token].tolist(),
-                strict=True,
-            )
-        )
-        for word in asked
-    }
+    curves = {word: _curve(reading, word, token) for word in asked}
     row = reading.sites.index(state)
     alt = (
         f"Table of the likeliest next word in {len(reading.sites)} states at each token of "
@@ -101,6 +94,27 @@ def lens_figure(
     return show(drawn.figure, alt, " ".join([reading.caption, *notes]), drawn.tables)
 
 
+def _asked(words: str) -> list[str]:
+    asked = list(dict.fromkeys(re.findall(r"[^\s,]+", words)))
+    if len(asked) > MOST_WORDS:
+        raise ValueError(f"{len(asked)} words are too many to tell apart: {MOST_WORDS} at most.")
+    return asked
+
+
+def _place(reading: LensReading, token: int) -> int:
+    """The token's place counted from 0; ValueError if there is none."""
+    if not -len(reading.tokens) <= token < len(reading.tokens):
+        last = len(reading.tokens) - 1
+        raise ValueError(f"There is no token {token}: this text has 0 to {last}, or -1 for last.")
+    return token % len(reading.tokens)
+
+
+def _curve(reading: LensReading, word: str, token: int) -> list[tuple[float, float]]:
+    """(probability, rank) of a word in every state at one token."""
+    chance, rank = reading.prob(word)[:, token], reading.rank(word)[:, token]  # [S] each
+    return list(zip(chance.tolist(), rank.tolist(), strict=True))
+
+
 def lens_explorer(
     lm, prompts: Sequence[tuple[str, str]], tuned: TunedLens | None = None
 ) -> Explorer:
@@ -120,22 +134,7 @@ def lens_explorer(
     if not prompts:
         raise ValueError("The explorer needs at least one (text, words) to start from.")
     fitted = [tuned] if tuned else []
-    text, words = (
-        ipywidgets.Text(
-            value=value, description=label, continuous_update=False, layout=_WIDE, style=_LABEL
-        )
-        for label, value in zip(("Text", "Words"), prompts[0], strict=True)
-    )
-    lens = ipywidgets.Dropdown(options=LENSES, description="Lens", style=_LABEL)
-    read = ipywidgets.Dropdown(options=list(READ), description="Read", style=_LABEL)
-    state = ipywidgets.Dropdown(description="State", style=_LABEL)
-    token = ipywidgets.Dropdown(description="At token", style=_LABEL)
-    example = ipywidgets.Dropdown(
-        options=[(prompt, k) for k, (prompt, _) in enumerate(prompts)],
-        description="Example",
-        layout=_WIDE,
-        style=_LABEL,
-    )
+    text, words, lens, read, state, token, example = _controls(prompts)
 
     def offer_states() -> None:
         state.options = lens_sites(lm, READ[read.value])
@@ -178,3 +177,24 @@ def lens_explorer(
         token=token,
     )  # fmt: skip
     return explorer
+
+
+def _controls(prompts: Sequence[tuple[str, str]]) -> tuple[ipywidgets.ValueWidget, ...]:
+    """Fields for text and words; lists of lenses, of what is read, states, tokens and examples."""
+    text, words = (
+        ipywidgets.Text(
+            value=value, description=label, continuous_update=False, layout=_WIDE, style=_LABEL
+        )
+        for label, value in zip(("Text", "Words"), prompts[0], strict=True)
+    )
+    lens = ipywidgets.Dropdown(options=LENSES, description="Lens", style=_LABEL)
+    read = ipywidgets.Dropdown(options=list(READ), description="Read", style=_LABEL)
+    state = ipywidgets.Dropdown(description="State", style=_LABEL)
+    token = ipywidgets.Dropdown(description="At token", style=_LABEL)
+    example = ipywidgets.Dropdown(
+        options=[(prompt, k) for k, (prompt, _) in enumerate(prompts)],
+        description="Example",
+        layout=_WIDE,
+        style=_LABEL,
+    )
+    return text, words, lens, read, state, token, example

@@ -1,4 +1,4 @@
-"""Answers that let the course's own code do the work: no points when graded, and a reason before."""
+"""Answers that let the course's own code do the work: no points, and a reason beforehand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ WRAPPERS = {
     "named": ("02.5", "from course_lib.attribution.games import shapley_values\n"
               "def shapley(value, n): return shapley_values(value, n)"),
     "imported inside": ("03.6", "def leace(x, labels, new):\n"
-                        "    from course_lib import concepts\n    return concepts.leace(x, labels)"),
+                        "    from course_lib import concepts\n"
+                        "    return concepts.leace(x, labels)"),
     "under another name": ("04.1", "import course_lib.tasks as own\n"
                            "def greater_than(*a): return own.greater_than(*a)"),
     "in a helper": ("05.1", "def helper(*a):\n    from course_lib.lens import readout\n"
