@@ -31,7 +31,7 @@ def test_the_planted_edges_are_those_whose_exact_effect_is_not_zero(planted, exa
     assert planted.graph.edges(planted.truth) == planted.graph.edges(size > 1e-9)
     assert sorted(planted.graph.edges(planted.truth)) == sorted(TRUTH)
     # a wide gap: nothing stands between rounding and an effect of several logits
-    assert size[planted.truth].min() > 1 and size[~planted.truth].max() < 1e-12
+    assert size[planted.truth].min() > 1 and size[~planted.truth].max() < 1e-9
 
 
 @pytest.mark.parametrize("options", [{"sharpness": 3.0, "n": 2}, {"sharpness": 16.0, "seed": 5}])
@@ -69,7 +69,7 @@ def test_gradients_miss_saturated_attention_and_see_lengths_that_do_not_matter(p
     linear = eap(planted.model, planted.task, graph)
     path = eap(planted.model, planted.task, graph, steps=20)
     query, silent = edge("m0", "a2.h1.q"), edge("embed", "logits")
-    assert exact.scores[query] > 3 and abs(exact.scores[silent]) < 1e-12
+    assert exact.scores[query] > 3 and abs(exact.scores[silent]) < 1e-9
     assert abs(linear.scores[query]) < abs(linear.scores[silent])  # the wrong way round
     assert path.scores[query] > abs(path.scores[silent])
     # sharper attention: the exact effect stays, its gradient goes
