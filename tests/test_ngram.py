@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 import torch
+from budgets import within_budget
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -195,7 +196,7 @@ def test_fits_and_scores_quickly():
     lm = NGramModel(make_tokenizer(vocabulary))
     start = time.process_time()
     lm.fit(words.tolist())
-    assert time.process_time() - start < 12
+    within_budget("counting 600,000 words", time.process_time() - start, 12)
     start = time.process_time()
     lm.score_ids(words[:1000].tolist())
-    assert 1000 * 99 / (time.process_time() - start) > 100_000
+    within_budget("scoring 99,000 words", time.process_time() - start, 1)
