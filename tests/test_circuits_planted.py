@@ -14,6 +14,7 @@ from course_lib.circuits import (
 )
 from course_lib.circuits.planted import TRUTH, average_precision
 from course_lib.tasks import score
+from tests.closeness import close
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +44,14 @@ def test_other_models_of_the_kind_have_the_same_circuit(options):
 
 def test_the_model_does_its_task_and_the_circuit_does_all_of_it(planted):
     clean, corrupted = score(planted.model, planted.task)
-    assert clean.min() > 5 and torch.allclose(clean, -corrupted)
+    assert clean.min() > 5
+    close(clean, -corrupted)
     logits = planted.model(input_ids=planted.task.clean).logits[:, -1]
     # the most likely word is the one that followed the last word before
     for ids, best in zip(planted.task.clean.tolist(), logits.argmax(-1).tolist(), strict=True):
         assert best == ids[ids.index(ids[-1]) + 1]
     kept = faithfulness(planted.model, planted.task, planted.graph, planted.truth)
-    assert kept.share[0] == pytest.approx(1.0, abs=1e-9)
+    close(kept.share[0], 1.0)
 
 
 def test_the_decoys_do_say_something_else_on_corrupted_prompts(planted):
