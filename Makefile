@@ -37,6 +37,7 @@ lab: $(READY)
 # COURSE_BUDGET_SCALE is set (1 on two quiet cores, more on a slower machine), they fail.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
            PATH="$(abspath $(VENV))/bin:$$PATH"
+CELL_SECONDS := 120
 test: $(READY)
 	@status=0; export $(OFFLINE) OMP_NUM_THREADS=1; \
 	 $(PY) -m pytest tests course_lib --doctest-modules -n $(WORKERS) --dist loadfile \
@@ -44,16 +45,17 @@ test: $(READY)
 	 $(NBVAL) $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \
 	 exit $$status
 NBVAL = $(PY) -m pytest -p notebook_budget -n $(WORKERS) --dist loadfile \
-          --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+          --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) \
           --nbval-sanitize-with tests/notebooks/sanitize.cfg
 
 # Whatever compares two computations, and the walkthroughs with marked outputs, once more with two
 # threads and with kernels that add in another order, as on another processor: what is held closer
 # than its type allows fails here. These kernels are slow, so budgets are printed only.
 KERNELS := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
-           OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE COURSE_BUDGET_SCALE=
+           OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 COURSE_BUDGET_SCALE=
 NUMERIC = $(shell grep -l 'tests.closeness' tests/test_*.py)
 MARKED = $(shell grep -l NBVAL_CHECK_OUTPUT notebooks/*.ipynb)
+test-kernels: CELL_SECONDS := 600
 test-kernels: $(READY)
 	@status=0; export $(OFFLINE) $(KERNELS); \
 	 $(PY) -m pytest $(NUMERIC) -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS) </dev/null || status=$$?; \
