@@ -1,10 +1,10 @@
 """The family table: every path leads to the part it names, and other models are refused."""
 
 import pytest
-import torch
 from torch import nn
 
 from course_lib import architectures as arch
+from tests.closeness import close
 from tests.families import CAUSAL, CONFIGS, POST_NORM, VOCAB, random_model, some_ids, word_tokenizer
 
 
@@ -37,7 +37,7 @@ def test_logits_are_the_unembedded_final_norm(kind):
     # the library's own last hidden state is the input of its output layer
     hidden = model.base_model(ids).last_hidden_state
     logits = hidden @ arch.unembedding(model).T
-    torch.testing.assert_close(logits, model(ids).logits, atol=1e-10, rtol=0)
+    close(logits, model(ids).logits)
     assert isinstance(arch.final_norm(model), nn.Module)
 
 

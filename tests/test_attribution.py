@@ -13,6 +13,7 @@ from course_lib.attribution import games, gradients, question
 from course_lib.attribution.result import Attribution
 from course_lib.models.language_model import LanguageModel
 from course_lib.models.packing import inputs, pack
+from tests.closeness import close, precision
 from tests.families import CAUSAL, VOCAB, byte_tokenizer, random_model, word_tokenizer
 
 TEXT = "The two dogs in a cat"
@@ -175,7 +176,7 @@ def test_erasure_is_the_formula(output):
         for i, score in enumerate(result.scores.tolist(), 1):
             without = [*ids[:i], lm.tokenizer.mask_token_id, *ids[i + 1 :]]
             plain = [plain_value(lm, x, output, foil=foil) for x in (ids, without)]
-            assert score == pytest.approx(plain[0] - plain[1], abs=1e-12)
+            close(score, plain[0] - plain[1])
 
 
 def test_a_token_a_linear_scorer_does_not_use_gets_zero():
@@ -224,8 +225,8 @@ def test_contrast_turns_around_with_target_and_foil(kind):
         )
         for (name, one), (_, other) in pairs:
             sign = 1 if name == "gradient norm" else -1
-            assert one.scores.allclose(sign * other.scores, atol=1e-9), (name, output)
-            assert one.value == pytest.approx(-other.value)
+            close(one.scores, sign * other.scores, precision(kind))
+            close(one.value, -other.value, precision(kind))
 
 
 def test_contrast_is_the_difference_of_two_questions():
@@ -235,15 +236,15 @@ def test_contrast_is_the_difference_of_two_questions():
             one, other = (
                 att.attribute(lm, TEXT, w, method=name, output="prob") for w in (TARGET, FOIL)
             )
-            assert both.scores.allclose(one.scores - other.scores, atol=1e-10), name
+            close(both.scores, one.scores - other.scores)
 
 
 def test_contrast_of_log_probabilities_is_that_of_logits():
     lm = family("gpt2")
-    for (name, a), (_, b) in zip(
+    for (_, a), (_, b) in zip(
         every_method(lm, output="logit"), every_method(lm, output="logprob"), strict=True
     ):
-        assert a.scores.allclose(b.scores, atol=1e-10), name
+        close(a.scores, b.scores)
 
 
 def test_sign_positive_supports_the_target():
@@ -285,9 +286,7 @@ def test_the_completeness_gap_vanishes_with_steps():
                 result = att.integrated_gradients(
                     lm, TEXT, TARGET, FOIL, baseline=baseline, steps=steps, rule=rule
                 )
-                assert result.gap == pytest.approx(
-                    float(result.scores.sum()) - result.value + result.base_value
-                )
+                close(result.gap, float(result.scores.sum()) - result.value + result.base_value)
                 gaps.append(abs(result.gap))
             assert gaps[2] < gaps[0] / 10 + 1e-9, (baseline, rule)
             assert gaps[2] < (1e-8 if rule == "gauss-legendre" else 0.1), (baseline, rule)
@@ -346,16 +345,16 @@ def random_game(size: int, seed: int) -> torch.Tensor:
 def test_exact_shapley_equals_brute_force_and_is_efficient(size):
     game = random_game(size, size)
     phi = games.shapley_values(game)
-    assert phi.allclose(brute_force(game), rtol=1e-12, atol=1e-12)
-    assert float(phi.sum()) == pytest.approx(float(game[-1] - game[0]))
+    close(phi, brute_force(game))
+    close(phi.sum(), game[-1] - game[0])
 
 
 def test_shapley_symmetry_dummy_additivity():
     mask = games.all_coalitions(4)
     alike = mask[:, :2].sum(1).double() ** 2 + 3 * mask[:, 2]  # 0 and 1 interchangeable, 3 a dummy
     phi = games.shapley_values(alike)
-    assert float(phi[0]) == pytest.approx(float(phi[1]))
-    assert phi[2:].tolist() == pytest.approx([3, 0])
+    close(phi[0], phi[1])
+    close(phi[2:], [3.0, 0.0])
     a, b = random_game(4, 1), random_game(4, 2)
     both = games.shapley_values(torch.stack([a, b], 1))
     assert both[:, 0].allclose(games.shapley_values(a))
@@ -414,7 +413,7 @@ def test_aligned_background_keeps_places_and_shapley_with_draws_stays_efficient(
     asked = att.ask(lm, TEXT, TARGET, FOIL)
     only = {plain_value(lm, lm.encode(text)) for text in texts}
     for value in att.coalition_values(asked, keep, aligned)[0].tolist():
-        assert min(abs(value - v) for v in only) < 1e-9
+        close(value, min(only, key=lambda v: abs(value - v)))
     exact = att.shapley(lm, TEXT, TARGET, FOIL, baseline=aligned)
     assert abs(exact.gap) < 1e-9 and (exact.std_errors > 0).all()
     sampled = att.shapley(lm, TEXT, TARGET, FOIL, baseline=aligned, samples=300)

@@ -11,6 +11,7 @@ from course_lib.attribution import causes, games
 from course_lib.attribution import judge as judged
 from course_lib.attribution.result import Attribution
 from course_lib.models.language_model import LanguageModel
+from tests.closeness import close, precision
 from tests.families import CAUSAL, random_model, word_tokenizer
 
 TEXT, TARGET, FOIL = "The two dogs in a cat", "sleep", "sleeps"
@@ -201,7 +202,7 @@ def test_no_method_tells_twins_apart_on_the_text(kind):
         one, two = (att.attribute(m, TEXT, TARGET, FOIL, method=name) for m in (lm, other))
         assert one.scores.abs().max() > 1e-3
         assert one.scores.allclose(two.scores, rtol=1e-4, atol=1e-4), name
-        assert one.value == pytest.approx(two.value, abs=1e-6)
+        close(one.value, two.value, precision(kind))
 
 
 def test_twins_differ_where_a_word_is_replaced():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from budgets import within_budget
 
 from course_lib import doctor, journal
 from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings, course, machine, outside
@@ -22,7 +23,7 @@ from course_lib.models import assets
 def test_diagnose_looks_at_everything_and_is_quick():
     started = time.perf_counter()
     findings = doctor.diagnose()
-    assert time.perf_counter() - started < 3
+    within_budget("looking at everything", time.perf_counter() - started, 3)
     assert [finding.name for finding in findings] == list(doctor.CHECKS)
     assert {finding.status for finding in findings} <= {GREEN, AMBER, RED}
 
@@ -231,16 +232,16 @@ def test_a_hub_that_cannot_be_reached_is_a_warning(hub, monkeypatch):
 
 
 def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_doctor_up(monkeypatch):
-    found = threading.Event()
+    found, ended = threading.Event(), threading.Event()
 
     def slow(*arguments, **settings):
         found.wait(10)
+        ended.set()
         raise OSError("too late")
 
     monkeypatch.setattr(socket, "create_connection", slow)
-    started = time.perf_counter()
     assert "no answer" in outside._connection_problem("https://hub.invalid", seconds=0.1)
-    assert time.perf_counter() - started < 5
+    assert not ended.is_set()
     found.set()
 
 

@@ -30,6 +30,7 @@ from course_lib.probing import (
     targets,
     word_baseline,
 )
+from tests.closeness import close
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_states_are_those_of_the_sites(states, corpus):
         lm(torch.tensor([corpus.ids[k]]))
     tokens = [corpus.words[i].token for i in words]
     for layer, site in ((0, "embed"), (3, "resid_post.2")):
-        torch.testing.assert_close(states[layer, words], seen[site][0, tokens], atol=1e-4, rtol=0)
+        close(states[layer, words], seen[site][0, tokens])
 
 
 def test_pairs_are_read_with_their_product(states, corpus):
@@ -148,7 +149,7 @@ def test_pairs_are_read_with_their_product(states, corpus):
     x = features(states, data)
     d = states.shape[-1]
     assert x.shape == (7, len(data), 3 * d)
-    torch.testing.assert_close(x[2, 0, 2 * d :], x[2, 0, :d] * x[2, 0, d : 2 * d])
+    close(x[2, 0, 2 * d :], x[2, 0, :d] * x[2, 0, d : 2 * d])
 
 
 def test_intervals_draw_groups():
@@ -187,7 +188,7 @@ def test_a_code_counts_every_label_once():
         p = fit_probe(x[past], data.labels[past], c=0.03).predict_proba(x[block])
         p = (before * p + 1) / (before + 2)
         bits += list(-np.log2(p[range(len(block)), data.labels[block]]))
-    assert code.total == pytest.approx(sum(bits))
+    close(code.total, sum(bits), torch.float32)  # a fit stops near the optimum, not at it
 
 
 def test_the_mix_finds_the_layer_that_holds_the_label():

@@ -38,6 +38,7 @@ from course_lib.sae import (
 from course_lib.sae.cards import logit_effects
 from course_lib.world.lexicon import LEXICON
 from course_lib.world.sentence import Word
+from tests.closeness import close
 
 SITE = "resid_post.2"
 
@@ -160,7 +161,7 @@ def test_documents_are_joined_by_mean_or_maximum(lm):
     for how in ("mean", "max"):
         rows, whole = per_document(values, gold, how)
         mine = values[gold.document == 5].numpy()
-        np.testing.assert_allclose(rows[5].numpy(), getattr(mine, how)(0), atol=1e-6)
+        close(rows[5], getattr(mine, how)(0))
         assert whole.concepts["document: sea"][5] == (gold.topics[gold.document == 5][0] == "sea")
     with pytest.raises(ValueError, match="'mean' or 'max'"):
         per_document(values, gold, "sum")
@@ -219,10 +220,10 @@ def test_dose_response_measures_the_clamped_model(lm, sae, texts):
     found = dose_response(lm, sae, feature, maxima, prompts, multiples=(1, 4), controls=2)
     ids = [lm.token_id(word) for word in ("across", "through")]
     expected = lm.next_token_probs(prompts)[:, ids].sum(-1)
-    np.testing.assert_allclose(found.before, expected.numpy(), atol=1e-5)
+    close(found.before, expected.numpy(), torch.float32)
     with replace(lm, {SITE: clamp(sae, feature, 4 * float(maxima[feature]))}):
         expected = lm.next_token_probs(prompts)[:, ids].sum(-1)
-    np.testing.assert_allclose(found.after[1], expected.numpy(), atol=1e-5)
+    close(found.after[1], expected.numpy(), torch.float32)
     assert found.control.shape == (2, 2, 4) and feature not in found.controls
     dose = found.doses()[1]
     assert dose.value[1] <= dose.value[0] <= dose.value[2]
@@ -397,7 +398,7 @@ def test_a_planted_absorption_is_found_and_an_absent_one_is_not():
 def test_dictionaries_are_matched_whatever_their_order():
     a = torch.nn.functional.normalize(torch.randn(20, 64), dim=1)
     order = torch.randperm(20)
-    torch.testing.assert_close(matched_features(a, 3 * a[order]), torch.ones(20))
+    close(matched_features(a, 3 * a[order]), torch.ones(20))
     assert float(matched_features(a, torch.randn(20, 64)).mean()) < 0.6
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-import torch
 
 from course_lib.architectures import FAMILIES
 from course_lib.models.language_model import LanguageModel
 from course_lib.models.packing import pack, score_unique
+from tests.closeness import close, precision
 from tests.families import CAUSAL, POSITIONS, VOCAB, random_model, word_tokenizer
 
 
@@ -36,7 +36,7 @@ def test_packed_scores_are_those_of_each_sequence_alone(kind):
     assert set(packed) == set(items)
     for item in items:
         alone = lm.score_ids([list(item)])[0].double()
-        torch.testing.assert_close(packed[item], alone, rtol=0, atol=1e-10)
+        close(packed[item], alone, precision(kind))
 
 
 def test_a_family_with_local_attention_or_a_window_is_not_packed():

@@ -6,6 +6,7 @@ import torch
 from course_lib import load_model, tasks
 from course_lib.models.language_model import LanguageModel
 from course_lib.world import prompts
+from tests.closeness import close
 from tests.families import random_model, word_tokenizer
 
 
@@ -64,7 +65,7 @@ def test_greater_than_is_the_formula_of_the_lecture(lm):
         probs = lm.next_token_probs([text])[0]
         years = torch.stack([probs[lm.token_id(f"{year:02d}")] for year in range(100)])
         above, others = years[start + 1 :].sum(), years[: start + 1].sum()
-        assert value == pytest.approx(float(above - others), abs=1e-5)
+        close(value, float(above - others), torch.float32)
 
 
 def test_names_and_capitals_are_logit_differences(lm):
@@ -75,7 +76,7 @@ def test_names_and_capitals_are_logit_differences(lm):
         receiver, giver = (lm.token_id(w[0]) for w in (prompt.right, prompt.wrong))
         difference = logits[:, receiver] - logits[:, giver]
         expected = torch.stack([clean[n], corrupted[n]]).float()
-        torch.testing.assert_close(difference, expected, atol=1e-4, rtol=1e-5)
+        close(difference, expected, scale=float(logits.abs().max()))
 
 
 def test_agreement_changes_the_subject_only(lm):
@@ -139,8 +140,8 @@ def test_weights_of_the_two_scales():
     p = logits.softmax(-1)
     by_prob = tasks.word_contrast(right, wrong, "prob")(logits)
     expected = torch.stack([p[0, 0] + p[0, 1] - p[0, 2], p[1, 3] - p[1, 0] - p[1, 1]])
-    torch.testing.assert_close(by_prob, expected)
+    close(by_prob, expected)
     swapped = tasks.word_contrast(wrong, right, "prob")(logits)
-    torch.testing.assert_close(swapped, -by_prob)
+    close(swapped, -by_prob)
     with pytest.raises(ValueError, match="prob, logit"):
         tasks.word_contrast(right, wrong, "nats")

@@ -27,6 +27,7 @@ from course_lib.training.data import (
 from course_lib.training.models import new_model
 from course_lib.training.train import Recipe, mean_loss, rate, train, validation_loss
 from course_lib.world.lexicon import LEXICON, TOPICS
+from tests.closeness import close
 
 TINY = {
     "course-lm": {"n_layer": 1, "n_head": 2, "n_embd": 32},
@@ -89,7 +90,7 @@ def test_a_stopped_run_continues_where_it_was(small_corpus, tmp_path, monkeypatc
     second = new_model("course-lm", seed=1, **TINY["course-lm"])  # its weights must be replaced
     train(second, recipe, tmp_path / "parts")
     for one, other in zip(whole.parameters(), second.parameters(), strict=True):
-        torch.testing.assert_close(one, other)
+        close(one, other)
     rows = (tmp_path / "parts" / "log.jsonl").read_text().splitlines()
     assert json.loads(rows[-1])["tokens"] >= recipe.tokens
 
@@ -181,7 +182,7 @@ def test_the_loss_ignores_padding():
     both, m = mean_loss(model, padded([short, long]))
     other, k = mean_loss(model, padded([long]))
     assert (n, k, m) == (len(short) - 1, len(long) - 1, len(short) + len(long) - 2)
-    torch.testing.assert_close(both * m, alone * n + other * k)
+    close(both * m, alone * n + other * k)
 
 
 def test_words_of_a_topic_begin_alike():
@@ -205,6 +206,6 @@ def test_counts_add_few_directions_and_the_same_ones_each_time(monkeypatch):
         counts.start_from_counts(embeddings)
         starts.append(embeddings.weight.detach() - before)
     assert torch.linalg.matrix_rank(starts[0], atol=1e-3) == counts.DIMENSIONS
-    torch.testing.assert_close(*starts)
+    close(*starts)
     longer = starts[0].norm(dim=1).mean() / before.norm(dim=1).mean()
     assert longer == pytest.approx(counts.STRENGTH, rel=0.05)

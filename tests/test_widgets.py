@@ -22,6 +22,7 @@ from course_lib.widgets import (
 from course_lib.widgets.attribution import BASELINES, attribution_figure
 from course_lib.widgets.behaviour import minimal_pair_figure
 from course_lib.widgets.tour import read_stream, residual_stream_figure
+from tests.closeness import close
 
 WORDS = [
     "[PAD]",
@@ -215,18 +216,18 @@ def test_stream_lengths_are_those_of_the_hidden_states(lm):
 
 def test_the_last_state_of_the_stream_predicts_what_the_model_predicts(lm):
     _, probs = read_stream(lm, "The keys near")
-    assert torch.allclose(probs[-1], lm.next_token_probs("The keys near")[0], atol=1e-5)
+    close(probs[-1], lm.next_token_probs("The keys near")[0])
     assert not torch.allclose(probs[0], probs[-1], atol=1e-2)
     # in a causal model a token does not see what follows it
     _, longer = read_stream(lm, "The keys near The cabinet", token=3)
-    assert torch.allclose(longer, probs, atol=1e-5)
+    close(longer, probs)
 
 
 def test_an_earlier_state_predicts_as_if_the_other_layers_added_nothing(lm):
     _, probs = read_stream(lm, "The keys near")
     silent = {f"{site}.1": torch.zeros_like for site in ("attn_out", "mlp_out")}
     with replace(lm, silent):
-        assert torch.allclose(lm.next_token_probs("The keys near")[0], probs[1], atol=1e-5)
+        close(lm.next_token_probs("The keys near")[0], probs[1])
 
 
 def test_stream_figure_shows_the_numbers_it_was_asked_for(lm):

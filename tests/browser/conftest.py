@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from budgets import scale, within_budget
 
 from course_lib import cli
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PICTURES = ROOT / "artefacts" / "browser"
-SCALE = float(os.environ.get("COURSE_BUDGET_SCALE", "1"))
-BUDGET = 180 * SCALE  # seconds for all browser tests together
+SCALE = scale()
+BUDGET = 180  # seconds for all browser tests together
 PATIENCE = 60 * SCALE  # seconds for one thing to appear
 SPENT = pytest.StashKey[float]()
 STARTED = pytest.StashKey[float]()
@@ -37,7 +38,7 @@ def pytest_runtest_setup(item):
 def pytest_runtest_teardown(item):
     spent = item.session.stash.get(SPENT, 0.0) + time.monotonic() - item.stash[STARTED]
     item.session.stash[SPENT] = spent
-    assert spent <= BUDGET, f"the browser tests took {spent:.0f} s so far; the budget is {BUDGET} s"
+    within_budget("the browser tests so far", spent, BUDGET)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from budgets import BudgetWarning, close_session, within_budget
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 HERE = Path(__file__).resolve().parent
@@ -47,9 +50,44 @@ def test_a_good_notebook_passes_and_its_cost_is_printed(tmp_path):
     ],
     ids=["other output", "exception", "memory", "network"],
 )
-def test_a_bad_notebook_fails(tmp_path, source, stored, message):
+def test_a_bad_notebook_fails(tmp_path, source, stored, message, monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET_SCALE", "1")
     run = run_nbval(tmp_path, source, stored=stored)
     assert run.returncode == 1 and message in run.stdout, run.stdout
+
+
+def test_a_large_notebook_is_printed_where_budgets_are_not_enforced(tmp_path, monkeypatch):
+    monkeypatch.delenv("COURSE_BUDGET_SCALE", raising=False)
+    run = run_nbval(tmp_path, "x = bytearray(1_600_000_000)")
+    assert run.returncode == 0 and "BudgetWarning" in run.stdout, run.stdout
+    assert "budget 1.5 GB" in run.stdout
+
+
+def test_a_budget_of_time_fails_where_it_is_enforced_and_warns_elsewhere(monkeypatch):
+    monkeypatch.setenv("COURSE_BUDGET_SCALE", "2")
+    within_budget("reading", 1.9, 1)
+    with pytest.raises(pytest.fail.Exception, match="reading: 2.1 s, budget 2 s"):
+        within_budget("reading", 2.1, 1)
+    for unset in ("", None):
+        monkeypatch.setenv("COURSE_BUDGET_SCALE", "")
+        if unset is None:
+            monkeypatch.delenv("COURSE_BUDGET_SCALE")
+        with pytest.warns(BudgetWarning, match="reading: 2.1 s, budget 1 s"):
+            within_budget("reading", 2.1, 1)
+
+
+@pytest.mark.parametrize(("scale", "status"), [(None, 0), ("1", 1), ("3", 0)])
+def test_the_sum_of_all_tests_has_a_budget(scale, status, monkeypatch, capsys):
+    monkeypatch.delenv("COURSE_BUDGET_SCALE", raising=False)
+    if scale:
+        monkeypatch.setenv("COURSE_BUDGET_SCALE", scale)
+    config = SimpleNamespace(course_started=time.monotonic() - 21 * 60)
+    session = SimpleNamespace(config=config, exitstatus=0)
+    close_session(session, 0, "The tests", 10)
+    assert session.exitstatus == status
+    assert ("The tests took 21.0 minutes; the budget is 10." in capsys.readouterr().out) == (
+        scale != "3"
+    )
 
 
 def test_budget_problem_names_what_is_over():
