@@ -70,7 +70,7 @@ notebooks: $(READY)
 slides: $(READY)
 	@$(PY) tools/export_slides.py
 
-# Write exercises/ from solutions/.
+# Write exercises/ and the stored cases of the visible checks from solutions/.
 exercises: $(READY)
 	@$(PY) -m course_lib.grading.exercises
 

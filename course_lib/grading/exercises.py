@@ -1,5 +1,7 @@
 """Build ``exercises/`` from ``solutions/`` with nbgrader's generator (``make exercises``).
 
+The stored cases of the visible checks are brought up to date as well (``storing.py``).
+
 The generator removes what stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION``, clears
 outputs, locks the check cells and computes nbgrader's checksums. We give it a folder with the
 notebooks alone, so that held-out checks and rubrics cannot be released by accident, and write the
@@ -15,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from course_lib.grading.storing import store, units
 
 # A second copy travels with the package: what is not answered is seen by comparing with it.
 RELEASED = Path("course_lib") / "checks" / "released"
@@ -99,7 +103,7 @@ def _fixed_form(notebook: Path) -> str:
 
 
 def main(root: Path | None = None) -> int:
-    """Regenerate every assignment in place; ``python -m course_lib.grading.exercises``."""
+    """Regenerate assignments and stored cases; ``python -m course_lib.grading.exercises``."""
     root = root or Path.cwd()
     if not (root / "solutions").is_dir():
         print(f"No solutions/ in {root}. Run this in the folder of the course.", file=sys.stderr)
@@ -107,6 +111,8 @@ def main(root: Path | None = None) -> int:
     for notebook in build(root, root / "exercises"):
         shutil.copyfile(notebook, root / RELEASED / notebook.name)
         print(notebook.relative_to(root.resolve()))
+    for path in store(root.resolve(), units(root)):
+        print(path.relative_to(root.resolve()))
     return 0
 
 
