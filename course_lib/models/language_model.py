@@ -109,7 +109,7 @@ class LanguageModel(TextModel):
         --------
         >>> from course_lib import load_model
         >>> lm = load_model()
-        >>> ids = [lm.encode(text) for text in ("The dog sleeps.", "The dog", "Dogs")]
+        >>> ids = [lm.encode(text) for text in ("The dog sleeps.", "The dog", "The")]
         >>> [(rows, mask.sum(1).tolist()) for rows, _, mask in lm.batches(ids, max_tokens=8)]
         [([2, 1], [2, 3]), ([0], [5])]
         """
