@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from course_lib.checks import UNITS, CheckResult, check, drawing, exercises
-from course_lib.checks.engine import Case, Outcome, run_checks
+from course_lib.checks.engine import run_checks
+from course_lib.checks.exercise import Case, Outcome
 from course_lib.checks.foreign import borrowed
 from course_lib.checks.reading import difference, mark, plain, read, same_mark
 from course_lib.checks.results import HELD_OUT_NOTE, Wrong

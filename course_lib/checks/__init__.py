@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from course_lib.checks.results import CheckResult, Exercise, Part, Wrong
+from course_lib.checks.results import CheckResult
 
-__all__ = ["UNITS", "CheckResult", "Exercise", "Part", "Wrong", "check", "exercises"]
+if TYPE_CHECKING:
+    from course_lib.checks.exercise import Exercise
+
+__all__ = ["UNITS", "CheckResult", "check", "exercises"]
 
 UNITS = tuple(sorted(path.stem for path in (Path(__file__).parent / "cases").glob("*.json")))
 

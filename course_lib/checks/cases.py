@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from course_lib.checks.drawing import Draw
-from course_lib.checks.engine import Case, Outcome
+from course_lib.checks.exercise import Case, Exercise, Outcome, Part
 from course_lib.checks.reading import Mark, Plain
-from course_lib.checks.results import Exercise, Part
 
 FOLDER = Path(__file__).parent / "cases"
 DIGITS = 12  # significant digits of what is stored

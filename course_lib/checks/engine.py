@@ -1,7 +1,6 @@
 """Running checks: call, compare, and name the mistake that explains a wrong answer.
 
-A case is one input with the right result and the marks of what each known mistake gives there. A
-mistake is named only if it explains the answers to *all* cases of a part; otherwise the student
+A mistake is named only if it explains the answers to *all* cases of a part; otherwise the student
 gets the rule and the first number that differs, never a cause that may be wrong.
 """
 
@@ -12,79 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from course_lib.checks.calling import STUB, Stopped, Student
-from course_lib.checks.drawing import Draw
-from course_lib.checks.reading import NAMING, Mark, Plain, difference, mark, read, same_mark
-from course_lib.checks.results import (
-    CheckResult,
-    Exercise,
-    NotAttempted,
-    Part,
-    PartResult,
-    Wrong,
-)
+from course_lib.checks.calling import STUB, Student
+from course_lib.checks.exercise import Case, Exercise, Outcome, Part
+from course_lib.checks.reading import NAMING, Mark, same_mark
+from course_lib.checks.results import CheckResult, NotAttempted, PartResult
 
 ONLY_REFUSES = (
     "Refusing bad input counts when good input is answered: a function that raises an error for "
     "everything would do as much."
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a call: a value in plain form, or the names of what it raised, or neither.
-
-    ``message`` is what a student is told about a call that gave nothing to compare.
-    """
-
-    value: Plain = None
-    raised: tuple[str, ...] = ()
-    message: str = ""
-
-    @property
-    def mark(self) -> Mark:
-        if self.message or self.raised:
-            return Mark(f"raised {self.raised[0]}" if self.raised else self.message)
-        return mark(self.value)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input of a part.
-
-    Attributes
-    ----------
-    unit, draw, seed : from which the input is built anew for every call
-    right : the right result, or the kind of error to be raised
-    marks : the mark of each known mistake's result, or None where it equals the right one
-    """
-
-    unit: str
-    draw: Draw
-    seed: list[int]
-    right: Outcome
-    marks: Sequence[Mark | None] = ()
-
-    def outcome(self, function: Callable[..., Any]) -> Outcome:
-        """What a guarded function gives here. Raises :class:`NotAttempted` for a stub."""
-        try:
-            answer = self.draw.run(self.unit, self.seed, function)
-            return Outcome(read(answer, self.right.value))
-        except Stopped as stopped:
-            return Outcome(raised=stopped.kinds, message=str(stopped))
-        except Wrong as wrong:
-            return Outcome(message=str(wrong))
-
-    def problem(self, got: Outcome) -> str:
-        """What is wrong with a result, in words that need no known mistake; "" if it is right."""
-        if self.draw.refused:
-            if self.right.raised[0] in got.raised:
-                return ""
-            did = f"raised {got.raised[0]} instead" if got.raised else "accepted it"
-            return f"{self.draw.note} Your function {did}."
-        return got.message or difference(
-            got.value, self.right.value, self.draw.tolerance, self.draw.scale
-        )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,10 @@
-"""What a check is made of and what it reports.
-
-An :class:`Exercise` has an id, a function name and a tuple of :class:`Part`. A part holds cases
-(``engine.py``): inputs with the right result, and what each known mistake gives there. Visible
-parts have them as stored numbers, the grader computes them anew for every student.
-"""
+"""What a check reports, as text and as a table in a notebook."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from course_lib.checks.engine import Case
+from typing import Any
 
 from course_lib.tables import Markup, html_table
 
@@ -26,46 +17,6 @@ class Wrong(Exception):
 
 class NotAttempted(Exception):
     """The function still holds the stub (it raises ``NotImplementedError``)."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One check of an exercise.
-
-    Attributes
-    ----------
-    name, points : what it is about, and what it is worth
-    rule : what has to hold, in a sentence: said where no known mistake explains a wrong answer
-    hint : said beside a wrong shape
-    cases : the inputs with what is expected of them
-    messages : what names each known mistake, in the order of the marks of a case
-    """
-
-    name: str
-    points: int
-    rule: str
-    cases: Sequence[Case]
-    messages: Sequence[str] = ()
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """One graded function. ``points`` counts the visible and the held-out parts together."""
-
-    id: str
-    title: str
-    function: str
-    points: int
-    parts: tuple[Part, ...]
-
-    @property
-    def visible_points(self) -> int:
-        return sum(part.points for part in self.parts)
-
-    @property
-    def held_out_points(self) -> int:
-        return self.points - self.visible_points
 
 
 @dataclass(frozen=True)

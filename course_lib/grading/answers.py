@@ -17,9 +17,8 @@ from typing import Any
 
 from course_lib.checks.calling import Stopped, Student
 from course_lib.checks.drawing import Draw, seed_of
-from course_lib.checks.engine import Case, Outcome
+from course_lib.checks.exercise import Case, Exercise, Outcome, Part
 from course_lib.checks.reading import Mark, plain
-from course_lib.checks.results import Exercise, Part
 
 VISIBLE_SEED = 0
 ATTEMPTS = 50  # draws until all right answers agree on one

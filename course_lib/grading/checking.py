@@ -16,7 +16,8 @@ from typing import Any
 
 from course_lib.checks import exercises
 from course_lib.checks.calling import STUB
-from course_lib.checks.results import HELD_OUT_NOTE, CheckResult, Exercise, PartResult
+from course_lib.checks.exercise import Exercise
+from course_lib.checks.results import HELD_OUT_NOTE, CheckResult, PartResult
 from course_lib.grading.graft import Unreadable, graft
 from course_lib.grading.isolation import PACKAGE, Limits
 from course_lib.grading.marking import Submission, grade_exercise

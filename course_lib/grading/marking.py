@@ -15,7 +15,8 @@ from typing import Any
 
 from course_lib.checks.calling import CHANGED, STUB, Student
 from course_lib.checks.engine import Look, look_at, told, without_mere_refusals
-from course_lib.checks.results import Exercise, NotAttempted, Part, PartResult, Wrong
+from course_lib.checks.exercise import Exercise, Part
+from course_lib.checks.results import NotAttempted, PartResult, Wrong
 from course_lib.grading import wire
 from course_lib.grading.answers import Answers, load_answers
 from course_lib.grading.channel import Stopped

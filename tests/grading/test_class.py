@@ -19,8 +19,7 @@ import pytest
 from course_lib import cli
 from course_lib.checks import exercises
 from course_lib.checks.drawing import Draw
-from course_lib.checks.engine import Case, Outcome
-from course_lib.checks.results import Exercise, Part
+from course_lib.checks.exercise import Case, Exercise, Outcome, Part
 from course_lib.grading import (
     classroom,
     gradebook,
