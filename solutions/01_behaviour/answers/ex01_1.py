@@ -11,9 +11,17 @@ right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, 
 ROWS, NEXT = slice(None, -1), slice(1, None)
 
 
-def looked_up(logits, ids, rows=ROWS, words=NEXT, axis=1, scale=torch.log_softmax, kind=None):
+def looked_up(
+    logits,
+    ids,
+    rows=slice(None, -1),
+    words=slice(1, None),
+    axis=1,
+    scale=torch.log_softmax,
+    kind=torch.float64,
+):
     """The entries of the table at some words, one from each of some rows."""
-    table = scale(logits.to(kind or torch.float64), axis)[rows]
+    table = scale(logits.to(kind), axis)[rows]
     return table[torch.arange(len(table)), ids[words]]
 
 
@@ -40,7 +48,7 @@ SHIFT = (
     "You scored position t with the logits at t; shift by one: the logits at t are the prediction "
     "for the token at t + 1."
 )
-STABLE = "A probability of 0 has no logarithm. Stay in logs: log_softmax in one step, not log of softmax."
+STABLE = "A probability of 0 has no logarithm. Stay in logs: log_softmax, not log of softmax."
 ANSWERS.variants(
     looked_up,
     {
