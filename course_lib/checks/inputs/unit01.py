@@ -235,16 +235,16 @@ def total(call, *given):
 
 # --- 01.7 frequency_control(good_ids, bad_ids, margins, counts) --------------------------------
 
-RARE, NEAR, SMALL = 60, (20_000, 20_001), (5_000, 5_001)  # words; counts 5e-5 and 2e-4 nats apart
+RARE, NEAR, SMALL = 60, (20_000, 20_001), (5_010, 5_015)  # words; counts 5e-5 and 1e-3 nats apart
 KINDS = {"agrees": 1, "opposes": -1, "order": 0, "same": 0, "near": 0, "small": 1, "smaller": -1}
 
 
-def frequency_pairs(rng, kinds, length=8, wins=None, dtype="float32"):
+def frequency_pairs(rng, kinds, length=8, wins=None, size=1.0, dtype="float32"):
     """Pairs that differ in one word, or only in the order of their words, shuffled.
 
     ``kinds`` says how many pairs there are of each kind: in "near" ones the two words are so
     nearly as frequent that the cue is silent, in "small" and "smaller" ones it is just not. With
-    ``wins`` the language model's margin follows the cue with that sign and is 0 without a cue.
+    ``wins`` the language model's margins follow the cue with that sign and are 0 without one.
     """
     places = rng.permutation(RARE + 4)
     counts = torch.zeros(RARE + 4, dtype=torch.long)
@@ -260,7 +260,7 @@ def frequency_pairs(rng, kinds, length=8, wins=None, dtype="float32"):
             words[0], others[0] = changed_words(rng, kind, words[0])
         good.append(places[words].tolist())
         bad.append(places[others].tolist())
-        free = rng.choice([-1.0, 1.0]) * rng.uniform(1, 4)
+        free = size * rng.choice([-1.0, 1.0]) * rng.uniform(1, 4)
         margins.append(free if wins is None else wins * KINDS[kind] * abs(free))
     return good, bad, torch.tensor(margins).to(getattr(torch, dtype)), counts
 
@@ -276,10 +276,10 @@ def changed_words(rng, kind, word):
 
 def unequal_pairs(rng, margins):
     """One word against two, and words that never occur; other words have small counts."""
-    vocabulary = int(rng.integers(40, 90))
-    a, b, c, never, nor = rng.permutation(vocabulary)[:5].tolist()
+    vocabulary = int(rng.integers(52, 68))
+    a, b, c, d, never, nor = rng.permutation(vocabulary)[:6].tolist()
     counts = torch.zeros(vocabulary, dtype=torch.long)
-    counts[[a, b, c]] = torch.tensor([1, 9, 6])
-    good = [[a], [a], [b, c], [never, b], [a, b], [never, b], [never]]
-    bad = [[b, c], [c, b], [a], [b, a], [b, never], [nor, b], [nor]]
+    counts[[a, b, c, d]] = torch.tensor([1, 9, 6, 4])
+    good = [[a], [a], [b, c], [never, b], [a, b], [never, b], [never], [b], [never], [never, b]]
+    bad = [[b, c], [c, b], [a], [b, a], [b, never], [nor, b], [nor], [b, b], [b, c], [a, d]]
     return good, bad, torch.tensor(margins), counts

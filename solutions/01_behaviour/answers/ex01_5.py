@@ -141,7 +141,9 @@ def average_of_ends(correct, n_resamples=1000, level=0.95, seed=0):
 
 
 def symmetric(means, level):
-    half = torch.distributions.Normal(0, 1).icdf(torch.tensor((1 + level) / 2)) * means.std(correction=0)
+    half = torch.distributions.Normal(0, 1).icdf(torch.tensor((1 + level) / 2)) * means.std(
+        correction=0
+    )
     return (means.mean() - half).item(), (means.mean() + half).item()
 
 
