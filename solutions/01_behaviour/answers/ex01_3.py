@@ -1,6 +1,7 @@
 """01.3, minimal-pair accuracy and ties: answers, mistakes and draws (instructors only)."""
 
 import math
+from functools import partial
 
 import torch
 
@@ -8,15 +9,10 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("01.3", "minimal-pair accuracy and ties")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 WORTH = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 
 
-def level(good, bad):
-    return good == bad
-
-
-def points(good, bad, ties="half", *, worth=WORTH, tied=level, refuse_nan=True):
+def points(good, bad, ties="half", *, worth=WORTH, tied=torch.eq, refuse_nan=True):
     """What each pair is worth, [N]."""
     if ties not in worth:
         raise ValueError(f"ties must be 'half', 'wrong' or 'right', not {ties!r}")
@@ -29,110 +25,78 @@ def accuracy(*given, **options):
     return points(*given, **options).mean().item()
 
 
-@right
+@ANSWERS.right
 def minimal_pair_accuracy(good, bad, ties="half"):
     return accuracy(good, bad, ties)
 
 
-@other
+@ANSWERS.other
 def counting(good, bad, ties="half"):
     worth, won = {"half": 0.5, "wrong": 0, "right": 1}, 0
-    if ties not in worth:
+    if ties not in worth or any(math.isnan(x) for x in [*good, *bad]):
         raise ValueError(ties)
     for g, b in zip(good.tolist(), bad.tolist(), strict=True):
-        if math.isnan(g) or math.isnan(b):
-            raise ValueError("nan")
         won += worth[ties] if g == b else g > b
     return won / len(good)
 
 
-@other
+@ANSWERS.other
 def between_two_bounds(good, bad, ties="half"):
     least, most = (good > bad).float().mean(), (good >= bad).float().mean()
-    if torch.isnan(torch.cat([good, bad])).any():
-        raise ValueError("nan")
-    if ties == "half":
-        return (least + most) / 2
-    if ties == "wrong":
-        return least
-    if ties == "right":
-        return most
-    raise ValueError(ties)
+    if torch.isnan(torch.cat([good, bad])).any() or ties not in ("half", "wrong", "right"):
+        raise ValueError(ties)
+    return {"half": (least + most) / 2, "wrong": least, "right": most}[ties]
 
 
+def always(value):
+    return {"worth": dict.fromkeys(WORTH, value)}
+
+
+SWAPPED = "ties='right' and ties='wrong' are swapped: 'right' counts a tied pair as one."
 ANSWERS.variants(
     accuracy,
     {
-        f"Your tied pairs are always counted as {says}; `ties` says what they are worth.": {
-            "worth": dict.fromkeys(WORTH, value)
-        }
-        for says, value in {"right": 1.0, "wrong": 0.0, "half a point": 0.5}.items()
+        "Your tied pairs are counted as right, whatever `ties` says.": always(1.0),
+        "Your tied pairs are counted as wrong, whatever `ties` says.": always(0.0),
+        "Your tied pairs are counted as half a point, whatever `ties` says.": always(0.5),
+        SWAPPED: {"worth": {"half": 0.5, "wrong": 1.0, "right": 0.0}},
+        "Scores that differ a little are no tie: only equal ones are.": {"tied": torch.isclose},
     },
 )
-ANSWERS.variants(
-    accuracy,
-    {
-        "ties='right' and ties='wrong' are swapped: 'right' counts a tied pair as one.": {
-            "worth": {"half": 0.5, "wrong": 1.0, "right": 0.0}
-        },
-        "You called scores tied that differ a little: only equal scores are a tie.": {
-            "tied": torch.isclose
-        },
-    },
+mistake = ANSWERS.mistake
+TURNED = (
+    "You counted the pairs in which the bad sentence scores higher. The score nearer to 0 wins."
 )
-mistake(
-    "You counted the pairs in which the bad sentence scores higher. Log-probabilities are "
-    "negative: the larger (nearer to 0) is the more probable.",
-    lambda good, bad, *ties: accuracy(bad, good, *ties),
-)
-mistake(
-    "This is a count; divide by the number of pairs.", lambda *given: points(*given).sum().item()
-)
-mistake(
-    "This is a percentage; return a share between 0 and 1.", lambda *given: 100 * accuracy(*given)
-)
-mistake(
-    "You compared the averages of all scores. Compare pair by pair, then average.",
-    lambda good, bad, *ties: accuracy(good.mean()[None], bad.mean()[None], *ties),
-)
+PAIRWISE = "You compared the averages of all scores. Compare pair by pair, then average."
+mistake(TURNED, lambda good, bad, *ties: accuracy(bad, good, *ties))
+mistake("This is a count; divide by the number of pairs.", lambda *x: points(*x).sum())
+mistake("This is a percentage; return a share between 0 and 1.", lambda *x: 100 * accuracy(*x))
+mistake(PAIRWISE, lambda good, bad, *ties: accuracy(good.mean()[None], bad.mean()[None], *ties))
 
 
 @mistake("You left the tied pairs out; they stay in the denominator.")
-def without_ties(good, bad, ties="half"):
+def without_ties(good, bad, *ties):
     keep = good != bad
-    return accuracy(good[keep], bad[keep], ties)
+    return accuracy(good[keep], bad[keep], *ties)
 
 
-ANY = WORTH | dict.fromkeys(["random", "Half", "", "skip"], 0.0)
-mistake(
-    "An unknown value of ties must raise ValueError.",
-    lambda good, bad, ties="half": accuracy(good, bad, ties, worth=ANY),
-    lambda good, bad, ties="half": accuracy(good, bad, ties if ties in WORTH else "half"),
-    held_out=True,
-)
-mistake(
-    "A suite of identical pairs must give 0.5 by default (ties='half').",
-    lambda good, bad, ties="wrong": accuracy(good, bad, ties),
-    lambda good, bad, ties="right": accuracy(good, bad, ties),
-    held_out=True,
-)
-mistake(
-    "A nan score must raise ValueError: it compares false with everything and would pass for a "
-    "wrong answer.",
-    lambda good, bad, ties="half": accuracy(good, bad, ties, refuse_nan=False),
-    lambda good, bad, ties="half": accuracy(good.nan_to_num(), bad.nan_to_num(), ties),
-    held_out=True,
-)
-mistake(
-    "You subtracted the scores: -inf minus -inf is nan. Compare them instead.",
-    lambda good, bad, *ties: accuracy(good - bad, bad - bad, *ties, refuse_nan=False),
-    held_out=True,
-)
+UNKNOWN = "An unknown value of ties must raise ValueError."
+DEFAULT = "A suite of identical pairs must give 0.5 by default (ties='half')."
+NAN = "A nan score must raise ValueError: it compares false with everything and passes for wrong."
+MINUS = "You subtracted the scores: -inf minus -inf is nan. Compare them instead."
+held_out = partial(mistake, held_out=True)
+held_out(UNKNOWN, partial(accuracy, worth=WORTH | {"random": 0.0, "": 0.0}))
+held_out(UNKNOWN, partial(accuracy, worth=WORTH | {"random": 0.5, "": 0.5}))
+held_out(DEFAULT, lambda good, bad, ties="wrong": accuracy(good, bad, ties))
+held_out(DEFAULT, lambda good, bad, ties="right": accuracy(good, bad, ties))
+held_out(NAN, partial(accuracy, refuse_nan=False))
+held_out(NAN, lambda good, bad, *ties: accuracy(good.nan_to_num(), bad.nan_to_num(), *ties))
+held_out(MINUS, lambda a, b, *ties: accuracy(a - b, torch.zeros(len(a)), *ties, refuse_nan=False))
+ANSWERS.witness("A pair is worth")(lambda *given: round(accuracy(*given), 4))
 
-
-@witness("A pair is worth")
-def rounded(good, bad, ties="half"):
-    return round(accuracy(good, bad, ties), 4)
+RULE = (
+    "A pair is worth 1 if its good sentence scores higher; the accuracy is the mean of all pairs."
+)
 
 
 def draw(right, wrong, tied, ties, note="", refused=False, **options):
@@ -140,14 +104,8 @@ def draw(right, wrong, tied, ties, note="", refused=False, **options):
     return Draw("pair_scores", options, note, 1e-6, refused=refused)
 
 
-RULE = (
-    "A pair is worth 1 if its good sentence scores higher and 0 if its bad one does, and the "
-    "accuracy is the mean over all pairs."
-)
-SHARES = [
-    draw(3, 1, 0, "half"), draw(2, 9, 0, "wrong"), draw(10, 0, 0, "right"),
-    draw(17, 8, 0, "half", dtype="float64"), draw(1, 0, 0, "half"),
-]  # fmt: skip
+SHARES = [draw(3, 1, 0, "half"), draw(2, 9, 0, "wrong"), draw(10, 0, 0, "right")]
+SHARES += [draw(17, 8, 0, "half", dtype="float64"), draw(1, 0, 0, "half")]
 ANSWERS.part("share of pairs", 3, SHARES, RULE)
 TIES = [
     draw(right, wrong, tied, ties, f"Here ties={ties!r}.", near=2)
@@ -156,16 +114,12 @@ TIES = [
 ]
 ANSWERS.part("three ways with ties", 4, TIES, f"{RULE} Equal scores count as `ties` says.")
 DEFAULTS = [
-    draw(0, 0, 6, None, "All pairs are tied, and ties='half' is the default."),
-    draw(3, 5, 7, None, "Without a word about it ties is 'half'."),
+    *(draw(*numbers, None, "The default is ties='half'.") for numbers in ((0, 0, 6), (3, 5, 7))),
     draw(3, 2, 4, "half", "Some scores are -inf on both sides: a tie.", infinite=2),
     draw(3, 1, 2, "wrong", "The smallest differences of float64.", dtype="float64", near=2),
     draw(3, 4, 1, "right", dtype="bfloat16"),
-    *(draw(2, 1, 1, bad, f"ties={bad!r} must raise ValueError.", True) for bad in ("random", "")),
+    *(draw(2, 1, 1, bad, UNKNOWN, True) for bad in ("random", "")),
 ]
 ANSWERS.part("defaults", 2, DEFAULTS, RULE, held_out=True)
-NANS = [
-    draw(3, 2, 1, ties, "A nan score must raise ValueError.", True, nan=side)
-    for side, ties in (("good", "wrong"), ("bad", "half"))
-]
+NANS = [draw(3, 2, 1, "wrong", NAN, True, nan=side) for side in ("good", "bad")]
 ANSWERS.part("nan scores", 1, NANS, RULE, held_out=True)

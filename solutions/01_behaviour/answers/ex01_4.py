@@ -1,6 +1,7 @@
 """01.4, the accuracy table of a suite: answers, mistakes and draws (instructors only)."""
 
-import itertools
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -8,7 +9,6 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("01.4", "the accuracy table of a suite")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
 def mean(values):
@@ -23,26 +23,25 @@ def grouped(keys, values):
     return groups
 
 
-def paradigm_means(correct, paradigms, phenomena, of=lambda value: value):
-    """The phenomenon and the mean of each paradigm."""
-    groups, home = (
-        grouped(paradigms, map(of, correct)),
-        dict(zip(paradigms, phenomena, strict=True)),
-    )
-    return [home[name] for name in groups], [mean(values) for values in groups.values()]
-
-
 def table_of(homes, means, average=mean):
     columns = {name: average(values) for name, values in grouped(homes, means).items()}
     return columns | {"overall": average(means)}
 
 
-@right
+def by_paradigm(correct, paradigms, phenomena, of=float, average=mean):
+    groups, home = (
+        grouped(paradigms, map(of, correct)),
+        dict(zip(paradigms, phenomena, strict=True)),
+    )
+    return table_of([home[name] for name in groups], [*map(mean, groups.values())], average)
+
+
+@ANSWERS.right
 def suite_table(correct, paradigms, phenomena):
-    return table_of(*paradigm_means(correct, paradigms, phenomena))
+    return by_paradigm(correct, paradigms, phenomena)
 
 
-@other
+@ANSWERS.other
 def with_arrays(correct, paradigms, phenomena):
     correct, paradigms, phenomena = map(np.array, (correct, paradigms, phenomena))
 
@@ -53,13 +52,12 @@ def with_arrays(correct, paradigms, phenomena):
     return {**table, "overall": average(np.unique(paradigms))}
 
 
-@other
+@ANSWERS.other
 def weighted(correct, paradigms, phenomena):
     weights = [1 / paradigms.count(name) for name in paradigms]
-    table = {"overall": sum(np.multiply(weights, correct)) / sum(weights)}
+    table = {"overall": np.average(correct, weights=weights)}
     for column in set(phenomena):
-        own = [w * (p == column) for w, p in zip(weights, phenomena, strict=True)]
-        table[column] = sum(np.multiply(own, correct)) / sum(own)
+        table[column] = np.average(correct, weights=np.equal(phenomena, column) * weights)
     return table
 
 
@@ -67,94 +65,67 @@ def micro(correct, paradigms, phenomena):
     return table_of(phenomena, correct)
 
 
-mistake(
-    "Overall is averaged over pairs (micro): large paradigms count more. BLiMP's overall is the "
-    "mean over all paradigms (macro).",
-    lambda *given: suite_table(*given) | {"overall": mean(given[0])},
+def without_overall(*given):
+    return {name: share for name, share in by_paradigm(*given).items() if name != "overall"}
+
+
+MICRO_OVERALL = (
+    "Overall is averaged over pairs (micro). BLiMP's is the mean over paradigms (macro)."
 )
-mistake(
-    "Overall is right, and the columns are averaged over pairs (micro): average each paradigm "
-    "first.",
-    lambda *given: micro(*given) | {"overall": suite_table(*given)["overall"]},
-)
-mistake(
-    "You averaged over pairs (micro): large paradigms count more. Average each paradigm first, "
-    "then the paradigms.",
-    micro,
-)
-mistake(
-    "You summed the paradigms; take their mean.",
-    lambda *given: table_of(*paradigm_means(*given), average=sum),
-)
+MICRO_COLUMNS = "The columns are averaged over pairs (micro): average each paradigm first."
+MICRO = "You averaged over pairs (micro): large paradigms count more. Average each paradigm first."
+OF_COLUMNS = "Overall is the mean of the phenomenon columns; it has to be that of all paradigms."
+NEIGHBOURS = "Collect all rows of a paradigm, not only neighbouring ones: they are in no order."
+HALF = "Half points are lost or rounded: a tie counts 0.5."
+mistake = ANSWERS.mistake
+mistake(MICRO_OVERALL, lambda *given: without_overall(*given) | {"overall": mean(given[0])})
+mistake(MICRO_COLUMNS, lambda *given: micro(*given) | {"overall": suite_table(*given)["overall"]})
+mistake(MICRO, micro)
+mistake("You summed the paradigms; take their mean.", partial(by_paradigm, average=sum))
 mistake(
     "This is a percentage; return shares between 0 and 1.",
-    lambda *given: {name: 100 * share for name, share in suite_table(*given).items()},
+    partial(by_paradigm, of=lambda value: 100 * value),
 )
-
-
-@mistake(
-    "Overall is the mean of the phenomenon columns; it has to be the mean over all paradigms, so "
-    "that each paradigm counts the same."
+mistake(
+    OF_COLUMNS,
+    lambda *given: without_overall(*given) | {"overall": mean(without_overall(*given).values())},
 )
-def mean_of_columns(*given):
-    columns = suite_table(*given)
-    del columns["overall"]
-    return columns | {"overall": mean(columns.values())}
+mistake("The key 'overall' is missing.", without_overall)
 
 
-@mistake("The key 'overall' is missing.")
-def no_overall(*given):
-    columns = suite_table(*given)
-    del columns["overall"]
-    return columns
-
-
-@mistake(
-    "The rows are in no order: collect all rows of a paradigm, not only neighbouring ones.",
-)
-def neighbours(correct, paradigms, phenomena):
+@mistake(NEIGHBOURS)
+def only_neighbours(correct, paradigms, phenomena):
     rows = zip(paradigms, phenomena, correct, strict=True)
-    runs = [
-        (key[1], mean([row[2] for row in run]))
-        for key, run in itertools.groupby(rows, lambda row: row[:2])
-    ]
-    return table_of(*zip(*runs, strict=True))
+    runs = [[*run] for _, run in groupby(rows, lambda row: row[0])]
+    return table_of([run[0][1] for run in runs], [mean([row[2] for row in run]) for run in runs])
 
 
-HALF = "Half points are lost or rounded: a tie counts 0.5."
 for of in (int, round, np.ceil):
-    mistake(HALF, lambda *given, of=of: table_of(*paradigm_means(*given, of=of)), held_out=True)
+    mistake(HALF, partial(by_paradigm, of=of), held_out=True)
 
 
-@witness("mean over its paradigms")
+@ANSWERS.witness("mean over its paradigms")
 def rounded(*given):
     return {name: round(share, 4) for name, share in suite_table(*given).items()}
 
 
+draw = partial(Draw, "suite", tolerance=1e-6)
 PLANS = [
     {"npi": {"npi_1": [9, 1]}, "island": {"isl_1": [1, 1], "isl_2": [3, 9], "isl_3": [2, 3]}},
     {"binding": {"b_1": [30, 0], "b_2": [1, 4]}, "ellipsis": {"e_1": [2, 6]}},
 ]
-
-
-def draws(observe):
-    return [Draw("suite", {"plan": plan}, tolerance=1e-6, observe=observe) for plan in PLANS]
-
-
 COLUMN = "A column is the mean over its paradigms, and a paradigm is the mean over all its pairs."
-ANSWERS.part("phenomenon columns", 3, draws("columns"), COLUMN)
 OVERALL = "Overall is the mean over all paradigms."
-ANSWERS.part("overall over paradigms", 4, draws("overall"), OVERALL)
-HARDER = {
-    "npi": {"a": [3, 1, 2], "b": [1, 4]},
-    "binding": {"c": [5, 5, 1], "d": [2, 7], "e": [1, 0]},
-}
-NAMESAKES = {"npi": {"npi": [2, 1], "island": [0, 3]}, "island": {"x": [4, 1], "overall_1": [1, 1]}}
+COLUMNS = [draw({"plan": plan}, observe="columns") for plan in PLANS]
+ANSWERS.part("phenomenon columns", 3, COLUMNS, COLUMN)
+OVERALLS = [draw({"plan": plan}, observe="overall") for plan in PLANS]
+ANSWERS.part("overall over paradigms", 4, OVERALLS, OVERALL)
+TIED = {"npi": {"a": [3, 1, 2], "b": [1, 4]}, "binding": {"c": [5, 5, 1], "d": [2, 7], "e": [1, 0]}}
+NAMED = {"npi": {"npi": [2, 1], "island": [0, 3]}, "island": {"x": [4, 1], "overall_1": [1, 1]}}
 REPEATED = [
-    ({"plan": HARDER}, "Some points are halves."),
-    ({"plan": HARDER, "repeat": {"b": 4, "c": 2}}, "All pairs of two paradigms repeat."),
-    ({"plan": NAMESAKES}, "Paradigms bear names of phenomena."),
-    ({"plan": {"npi": {"a": [0, 0, 1]}}}, "A single pair."),
+    draw({"plan": TIED}, "Some points are halves."),
+    draw({"plan": TIED, "repeat": {"b": 4, "c": 2}}, "All pairs of two paradigms repeat."),
+    draw({"plan": NAMED}, "Paradigms bear names of phenomena."),
+    draw({"plan": {"npi": {"a": [0, 0, 1]}}}, "A single pair."),
 ]
-DRAWS = [Draw("suite", options, note, 1e-6) for options, note in REPEATED]
-ANSWERS.part("repeated pairs", 3, DRAWS, f"{COLUMN} {OVERALL}", held_out=True)
+ANSWERS.part("repeated pairs", 3, REPEATED, f"{COLUMN} {OVERALL}", held_out=True)

@@ -1,9 +1,11 @@
 """01.5, a bootstrap interval: answers, mistakes and draws (instructors only).
 
-Right answers use other random numbers, so two kinds of draw are there. Where the means can only
-take few values both ends are the same for all of them. Elsewhere ends may differ by
-an absolute tolerance of about six standard deviations of what two generators differ by.
+Right answers use other random numbers, so there are two kinds of draw. Where the means can take few
+values only, both ends are the same for all right answers. Elsewhere they may differ by ``SPREAD``,
+more than six standard deviations of what two generators differ by.
 """
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("01.5", "a bootstrap interval")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
 def generator(seed):
@@ -30,29 +31,20 @@ def over_paradigms(groups, n_resamples, chance, size=len):
     return sum(drawn(g, size(g), n_resamples, chance) for g in groups) / len(groups)
 
 
-def cut(means, level, low=lambda level: (1 - level) / 2):
-    """The two quantiles; ``low`` is the share that is cut off on each side."""
-    shares = torch.tensor([low(level), 1 - low(level)], dtype=torch.float64)
+def cut(means, level, tail=lambda level: (1 - level) / 2):
+    """The two quantiles; ``tail`` is the share that is cut off on each side."""
+    shares = torch.tensor([tail(level), 1 - tail(level)], dtype=torch.float64)
     return tuple(torch.quantile(means, shares).tolist())
 
 
-@right
+@ANSWERS.right
 def bootstrap_interval(
-    correct,
-    n_resamples=1000,
-    level=0.95,
-    seed=0,
-    means=over_paradigms,
-    ends=cut,
-    chance=generator,
+    correct, n_resamples=1000, level=0.95, seed=0, means=over_paradigms, ends=cut, chance=generator
 ):
     return ends(means(correct, n_resamples, chance(seed)), level)
 
 
-interval = bootstrap_interval
-
-
-@other
+@ANSWERS.other
 def with_numpy(correct, n_resamples=1000, level=0.95, seed=0):
     rng = np.random.default_rng(seed)
     groups = [group.double().numpy() for group in correct]
@@ -60,171 +52,131 @@ def with_numpy(correct, n_resamples=1000, level=0.95, seed=0):
     return np.percentile(np.mean(draws, 0), [50 - 50 * level, 50 + 50 * level], method="lower")
 
 
-@other
+@ANSWERS.other
 def counts_of_pairs(correct, n_resamples=1000, level=0.95, seed=0):
     rng, means = np.random.default_rng(seed), np.zeros(n_resamples)
     for group in correct:
         n = len(group)
         means += rng.multinomial(n, [1 / n] * n, n_resamples) @ group.double().numpy() / n
-    means.sort()
     skipped = int(n_resamples * (1 - level) / 2)
-    return means[skipped] / len(correct), means[-1 - skipped] / len(correct)
+    return tuple(np.sort(means)[[skipped, -1 - skipped]] / len(correct))
 
 
-def pooled(groups, n_resamples, chance):
-    return over_paradigms([torch.cat(groups)], n_resamples, chance)
+def pooled(groups, *given):
+    return over_paradigms([torch.cat(groups)], *given)
 
 
-def micro(groups, n_resamples, chance):
-    sums = [drawn(g, len(g), n_resamples, chance) * len(g) for g in groups]
-    return sum(sums) / sum(map(len, groups))
+def micro(groups, *given):
+    return sum(drawn(g, len(g), *given) * len(g) for g in groups) / sum(map(len, groups))
 
 
-def of_paradigms(groups, n_resamples, chance):
-    means = torch.stack([g.double().mean() for g in groups])
-    return over_paradigms([means], n_resamples, chance)
+def of_paradigms(groups, *given):
+    return over_paradigms([torch.stack([g.double().mean() for g in groups])], *given)
+
+
+def without_replacement(groups, *given):
+    return over_paradigms([g.double().mean()[None] for g in groups], *given)
 
 
 def same_positions(groups, n_resamples, chance):
-    state = chance.get_state()
-    means = [drawn(g, len(g), n_resamples, chance.set_state(state)) for g in groups]
-    return sum(means) / len(groups)
-
-
-def shuffled(groups, n_resamples, chance):
-    return over_paradigms([g.double().mean()[None] for g in groups], n_resamples, chance)
-
-
-ANSWERS.variants(
-    interval,
-    {
-        "Two different seeds gave the same interval: use the seed you were given.": {
-            "chance": lambda seed: generator(7)
-        },
-        "Every resample gave the same mean: draw with replacement.": {"means": shuffled},
-        "The interval is that of one pool of all pairs. Resample inside each paradigm.": {
-            "means": pooled
-        },
-        "The interval lies around the mean over pairs (micro), not around the mean over paradigms: "
-        "resample inside each paradigm, average each, then average those.": {"means": micro},
-        "You resampled the paradigms; keep them fixed and resample the pairs inside each.": {
-            "means": of_paradigms
-        },
-        "All paradigms drew the same positions: make the generator once, before the loop.": {
-            "means": same_positions
-        },
-        "You summed the paradigms; take their mean.": {
-            "means": lambda groups, *given: over_paradigms(groups, *given) * len(groups)
-        },
-        "You cut 1 - level off each side. Half of it belongs to each: (1 - level) / 2.": {
-            "ends": lambda means, level: cut(means, level, lambda level: 1 - level)
-        },
-        "The interval is turned round: return (low, high).": {
-            "ends": lambda means, level: cut(means, level)[::-1]
-        },
-        "Your interval does not follow `level`.": {"ends": lambda means, _: cut(means, 0.95)},
-    },
-)
-SIZE = "Draw as many pairs as the paradigm has: this is the spread of another number of pairs."
-for size in (lambda g: 300, lambda g: 1, lambda g: 2 * len(g), lambda g: len(g) - 1):
-    few = lambda *given, size=size: over_paradigms(*given, size=size)  # noqa: E731
-    mistake(SIZE, lambda *given, few=few, **named: interval(*given, **named, means=few))
-
-
-@mistake(
-    "The interval is too wide: average over the paradigms inside each resample, not the ends of "
-    "their own intervals."
-)
-def average_of_ends(correct, n_resamples=1000, level=0.95, seed=0):
-    own = [interval([group], n_resamples, level, seed + i) for i, group in enumerate(correct)]
-    return tuple(sum(ends) / len(own) for ends in zip(*own, strict=True))
+    start = chance.get_state()
+    return sum(drawn(g, len(g), n_resamples, chance.set_state(start)) for g in groups) / len(groups)
 
 
 def symmetric(means, level):
-    half = torch.distributions.Normal(0, 1).icdf(torch.tensor((1 + level) / 2)) * means.std(
-        correction=0
-    )
-    return (means.mean() - half).item(), (means.mean() + half).item()
+    half = torch.distributions.Normal(0, 1).icdf(torch.tensor((1 + level) / 2))
+    return tuple((means.mean() + side * half * means.std(correction=0)).item() for side in (-1, 1))
 
 
+SEED = "Two different seeds gave the same interval: use the seed you were given."
+REPLACE = "Every resample gave the same mean: draw with replacement."
+POOL = "The interval is that of one pool of all pairs. Resample inside each paradigm."
+MICRO = "The interval lies around the mean over pairs (micro): resample inside each paradigm."
+PARADIGMS = "You resampled the paradigms; keep them fixed and resample the pairs inside each."
+SAME = "All paradigms drew the same positions: make the generator once, before the loop."
+TAILS = "You cut 1 - level off each side. Half of it belongs to each: (1 - level) / 2."
+SYMMETRIC = (
+    "The interval is symmetric around the mean; take the percentiles of the resampled means."
+)
+ANSWERS.variants(
+    bootstrap_interval,
+    {
+        SEED: {"chance": lambda seed: generator(7)},
+        REPLACE: {"means": without_replacement},
+        POOL: {"means": pooled},
+        MICRO: {"means": micro},
+        PARADIGMS: {"means": of_paradigms},
+        SAME: {"means": same_positions},
+        "You summed the paradigms; take their mean.": {
+            "means": lambda groups, *given: over_paradigms(groups, *given) * len(groups)
+        },
+        TAILS: {"ends": partial(cut, tail=lambda level: 1 - level)},
+        SYMMETRIC: {"ends": symmetric},
+        "The interval is turned round: return (low, high).": {"ends": lambda *x: cut(*x)[::-1]},
+        "Your interval does not follow `level`.": {"ends": lambda means, _: cut(means, 0.95)},
+    },
+)
+SIZE = "This is the spread of another number of pairs: draw as many as the paradigm has."
+for size in (lambda g: 300, lambda g: 1, lambda g: 2 * len(g), lambda g: len(g) - 1):
+    means = partial(over_paradigms, size=size)
+    ANSWERS.mistake(SIZE, partial(bootstrap_interval, means=means))
+WIDE = "Too wide: average over the paradigms inside each resample, not the ends of their intervals."
+
+
+@ANSWERS.mistake(WIDE)
+def average_of_ends(correct, n_resamples=1000, level=0.95, seed=0):
+    own = [bootstrap_interval([g], n_resamples, level, seed + i) for i, g in enumerate(correct)]
+    return tuple(np.mean(own, 0))
+
+
+held_out = partial(ANSWERS.mistake, held_out=True)
+
+
+@held_out("You mirrored the percentiles at the mean (the basic bootstrap); take them as they are.")
 def basic(correct, *given, **named):
-    twice = 2 * sum(g.double().mean().item() for g in correct) / len(correct)
-    low, high = interval(correct, *given, **named)
-    return twice - high, twice - low
+    twice = 2 * np.mean([group.double().mean() for group in correct])
+    return tuple(twice - end for end in bootstrap_interval(correct, *given, **named)[::-1])
 
 
-mistake(
-    "The interval is symmetric around the mean; take the percentiles of the resampled means, which "
-    "are skewed here.",
-    lambda *given, **named: interval(*given, **named, ends=symmetric),
-)
-mistake(
-    "You mirrored the percentiles at the mean (the basic bootstrap); the percentile interval takes "
-    "them as they are.",
-    basic,
-    held_out=True,
-)
-mistake(
-    "Your function does not follow n_resamples: a single resample gives one mean, low = high.",
-    lambda correct, n_resamples=1000, *given: interval(correct, 1000, *given),
-    held_out=True,
-)
+ANY = "Your function does not follow n_resamples: a single resample gives one mean, low = high."
 DEFAULTS = "The defaults are n_resamples=1000, level=0.95 and seed=0."
+held_out(ANY, lambda groups, n=1000, *given: bootstrap_interval(groups, 1000, *given))
+held_out(DEFAULTS, lambda groups, n=500, *given: bootstrap_interval(groups, n, *given))
+held_out(DEFAULTS, lambda groups, n=1000, p=0.9, *given: bootstrap_interval(groups, n, p, *given))
+held_out(DEFAULTS, lambda g, n=1000, p=0.95, seed=1: bootstrap_interval(g, n, p, seed))
+ANSWERS.mistake(
+    "The same seed gave two different intervals: make the generator from seed.",
+    partial(bootstrap_interval, chance=lambda _: generator(np.random.default_rng().integers(9**9))),
+)
 
 
-@mistake(DEFAULTS, held_out=True)
-def fewer_by_default(correct, n_resamples=500, level=0.95, seed=0):
-    return interval(correct, n_resamples, level, seed)
-
-
-@mistake(DEFAULTS, held_out=True)
-def narrower_by_default(correct, n_resamples=1000, level=0.9, seed=0):
-    return interval(correct, n_resamples, level, seed)
-
-
-@mistake(DEFAULTS, held_out=True)
-def seed_one_by_default(correct, n_resamples=1000, level=0.95, seed=1):
-    return interval(correct, n_resamples, level, seed)
-
-
-@mistake("The same seed gave two different intervals: make the generator from seed.")
-def no_seed(*given, **named):
-    return interval(
-        *given, **named, chance=lambda seed: generator(int(np.random.default_rng().integers(2**31)))
-    )
-
-
-@witness("quantiles")
+@ANSWERS.witness("quantiles of the resampled means")
 def spread_of_the_points(correct, n_resamples=1000, level=0.95, seed=0):
     rng = np.random.default_rng(seed)
     centre, spread = (np.mean([f(g.double().numpy()) for g in correct]) for f in (np.mean, np.std))
     return np.quantile(rng.normal(centre, spread, n_resamples), [(1 - level) / 2, (1 + level) / 2])
 
 
-def draw(numbers, n_resamples, level, note="", tolerance=1e-6, observe="ends", **options):
-    options = {"numbers": numbers, "n_resamples": n_resamples, "level": level} | options
+def draw(numbers, n_resamples, level, note="", tolerance=1e-6, observe="ends"):
+    options = {"numbers": numbers, "n_resamples": n_resamples, "level": level}
     return Draw("paradigms", options, note, tolerance, 1.0, observe)
 
 
 RULE = (
-    "The two ends are quantiles of the resampled means, with (1 - level) / 2 cut off on each side. "
-    "A resample draws as many pairs as each paradigm has, with replacement."
+    "The ends are quantiles of the resampled means, (1 - level) / 2 cut off on each side. A "
+    "resample draws as many pairs as each paradigm has, with replacement."
 )
 UNEQUAL, SPREAD = [[5, 18, 0], [8, 1, 2], [4, 2, 1]], 0.02
 PAIR = {"n": 9, "n_resamples": 5000, "level": 0.6}
-WIDTHS = [
-    *(draw(UNEQUAL, 5000, level, f"level={level}", SPREAD) for level in (0.9, 0.6)),
-    Draw("mirrored", PAIR, "Two paradigms of nine.", 1e-6, 1.0, "ends"),
-]
+WIDTHS = [draw(UNEQUAL, 5000, level, f"level={level}.", SPREAD) for level in (0.9, 0.6)]
+WIDTHS += [Draw("mirrored", PAIR, "Two paradigms of nine.", 1e-6, 1.0, "ends")]
 ANSWERS.part("width and centre", 7, WIDTHS, RULE)
-SEEDS = [draw(UNEQUAL, 200, 0.9, observe="repeats") for _ in range(2)]
-ANSWERS.part(
-    "seeded", 3, SEEDS, "The same seed gives the same interval, and another seed another one."
-)
+SEEDS = [draw(UNEQUAL, 200, 0.9, observe="repeats")] * 2
+ANSWERS.part("seeded", 3, SEEDS, "The same seed gives the same interval, another seed another one.")
 SKEWED = [
     draw([[2, 6, 0]], 4000, 0.97, "Two of eight pairs are right: the means are skewed."),
     draw([[6, 2, 0]], 4000, 0.97, "Six of eight pairs are right: the means are skewed."),
-    draw([[1, 3, 0]], 4000, 0.8, "One of four pairs is right.", dtype="float64"),
+    draw([[1, 3, 0]], 4000, 0.8, "One of four pairs is right."),
 ]
 ANSWERS.part("skewed percentiles", 3, SKEWED, RULE, held_out=True)
 CERTAIN = [

@@ -1,6 +1,7 @@
 """01.6, surprisal of regions: answers, mistakes and draws (instructors only)."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("01.6", "surprisal of regions")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
 def tokens_of(logprobs, regions, n_regions):
@@ -27,12 +27,12 @@ def by_region(*given, of=lambda values: -sum(values)):
     return [of(values) if values else 0.0 for values in tokens_of(*given)]
 
 
-@right
+@ANSWERS.right
 def region_surprisals(logprobs, regions, n_regions):
     return by_region(logprobs, regions, n_regions)
 
 
-@other
+@ANSWERS.other
 def with_bincount(logprobs, regions, n_regions):
     places = np.array(regions)
     if places.min() < 1 or places.max() > n_regions:
@@ -40,7 +40,7 @@ def with_bincount(logprobs, regions, n_regions):
     return np.bincount(places - 1, -logprobs.double().numpy(), n_regions)
 
 
-@other
+@ANSWERS.other
 def with_masks(logprobs, regions, n_regions):
     if not set(regions) <= set(range(1, n_regions + 1)):
         raise ValueError(regions)
@@ -48,60 +48,38 @@ def with_masks(logprobs, regions, n_regions):
     return torch.stack([-logprobs[home == r].sum() for r in range(1, n_regions + 1)])
 
 
-ANSWERS.variants(
-    by_region,
-    {
-        "The sign is turned round: surprisal is minus the log-probability.": {"of": sum},
-        "You used the logarithm to base 2 (bits). Use the natural logarithm: nats.": {
-            "of": lambda values: -sum(values) / math.log(2)
-        },
-        "You took the mean in each region; surprisals of a region add up.": {
-            "of": lambda values: -sum(values) / len(values)
-        },
-        "You took the largest surprisal of each region; surprisals of a region add up.": {
-            "of": lambda values: -min(values)
-        },
-        "You used probabilities; surprisal is minus the log-probability.": {
-            "of": lambda values: sum(map(math.exp, values))
-        },
-        "You added probabilities first; add the surprisals of the tokens.": {
-            "of": lambda values: -math.log(sum(map(math.exp, values)))
-        },
-    },
-)
-for kept in (0, -1):
-    mistake(
-        "You kept one token of each region; add all of them.",
-        lambda *given, kept=kept: by_region(*given, of=lambda values: -values[kept]),
-    )
-mistake(
-    "Every region needs a value; one without a token has surprisal 0.",
-    lambda *given: [-sum(values) for values in tokens_of(*given) if values],
-)
-mistake(
+def probability(values):
+    return sum(map(math.exp, values))
+
+
+ADDED = "You added probabilities first; add the surprisals of the tokens."
+PROBABILITIES = "You used probabilities; surprisal is minus the log-probability."
+for message, of in (
+    ("The sign is turned round: surprisal is minus the log-probability.", sum),
+    ("You used base 2 (bits). Use the natural logarithm: nats.", lambda v: -sum(v) / math.log(2)),
+    ("You took the mean in each region; surprisals of a region add up.", lambda v: -np.mean(v)),
+    ("You took the largest of each region; surprisals of a region add up.", lambda v: -min(v)),
+    ("You kept one token of each region; add all of them.", lambda v: -v[0]),
+    ("You kept one token of each region; add all of them.", lambda v: -v[-1]),
+    (PROBABILITIES, probability),
+    (ADDED, lambda v: -math.log(probability(v))),
+):
+    ANSWERS.mistake(message, partial(by_region, of=of))
+ANSWERS.mistake(
     "You are off by one: regions are numbered from 1, region 1 stands first.",
     lambda *given: np.roll(by_region(*given), 1),
     lambda *given: [0.0, *by_region(*given)[:-1]],
     lambda *given: [*by_region(*given)[1:], 0.0],
 )
-BEFORE = "Tokens of one region need not be neighbours: keep adding to what stands there."
-
-
-@mistake(BEFORE, held_out=True)
-def last_run_of_each(logprobs, regions, n_regions):
-    found = [0.0] * n_regions
-    previous = None
-    for values, region in zip(logprobs.tolist(), regions, strict=True):
-        before = found[region - 1] if region == previous else 0.0
-        found[region - 1] = before - values
-        previous = region
-    return found
-
-
+ANSWERS.mistake(
+    "Every region needs a value; one without a token has surprisal 0.",
+    lambda *given: [-sum(values) for values in tokens_of(*given) if values],
+)
+held_out = partial(ANSWERS.mistake, held_out=True)
 OUTSIDE = "A region outside 1 ... n_regions must raise ValueError, or its surprisal is lost."
 
 
-@mistake(OUTSIDE, held_out=True)
+@held_out(OUTSIDE)
 def wraps_round(logprobs, regions, n_regions):
     found = [0.0] * n_regions
     for logprob, region in zip(logprobs.tolist(), regions, strict=True):
@@ -109,26 +87,27 @@ def wraps_round(logprobs, regions, n_regions):
     return found
 
 
-mistake(
-    OUTSIDE,
-    lambda logprobs, regions, n: by_region(logprobs, [min(max(r, 1), n) for r in regions], n),
-    lambda logprobs, regions, n: (
-        [0.0] * n if set(regions) - set(range(1, n + 1)) else by_region(logprobs, regions, n)
-    ),
-    held_out=True,
-)
+@held_out(OUTSIDE)
+def left_out(logprobs, regions, n_regions):
+    return [-logprobs[torch.tensor(regions) == r + 1].sum() for r in range(n_regions)]
 
 
-@mistake(
-    "You multiplied with a mask: inf times 0 is nan. Choose the tokens of a region.", held_out=True
-)
+@held_out("Tokens of one region need not be neighbours: keep adding to what stands there.")
+def last_run_of_each(logprobs, regions, n_regions):
+    found = by_region(logprobs, regions, n_regions)
+    for i, region in enumerate(regions):
+        new = i == 0 or regions[i - 1] != region
+        found[region - 1] = (0.0 if new else found[region - 1]) - logprobs[i].item()
+    return found
+
+
+@held_out("You multiplied with a mask: inf times 0 is nan. Choose the tokens of a region.")
 def times_mask(logprobs, regions, n_regions):
     tokens_of(logprobs, regions, n_regions)
-    homes = torch.tensor(regions) == torch.arange(1, n_regions + 1)[:, None]
-    return -(homes * logprobs).sum(1)
+    return -((torch.tensor(regions) == torch.arange(1, n_regions + 1)[:, None]) * logprobs).sum(1)
 
 
-@witness("sum of the surprisals")
+@ANSWERS.witness("sum of the surprisals")
 def rounded(*given):
     return [round(value, 4) for value in by_region(*given)]
 
@@ -145,11 +124,11 @@ VALUES = [
     draw([2, 2, 3], 4, "The first and the last region are empty.", size=1e-3),
 ]
 ANSWERS.part("sum in each region", 5, VALUES, RULE, "Every region needs a value.")
+WHOLE = "The regions sum to the surprisal of the sentence: each token belongs to one region."
 TOTALS = [
     draw([1, 1, 1, 2, 3, 3, 3, 3, 4, 4], 4, observe="total"),
     draw([1, 1, 2, 3, 3, 5, 5, 5, 6, 7, 7], 7, observe="total"),
 ]
-WHOLE = "The regions sum to the surprisal of the sentence: each token belongs to one region."
 ANSWERS.part("regions sum to the total", 2, TOTALS, WHOLE)
 MIXED = [
     draw([2, 1, 2, 4, 1, 4], 4, "The tokens of a region are not neighbours."),
@@ -160,10 +139,7 @@ MIXED = [
 ANSWERS.part("regions out of order", 2, MIXED, RULE, held_out=True)
 BAD = [
     draw(
-        [1, 2, bad, 3],
-        3,
-        f"Region {bad} of 3 does not exist and must raise ValueError.",
-        refused=True,
+        [1, 2, bad, 3], 3, f"Region {bad} of 3 does not exist and must raise ValueError.", "", True
     )
     for bad in (0, 4, -1)
 ]
