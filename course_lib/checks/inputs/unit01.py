@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from course_lib.checks.reading import difference, read
+from course_lib.checks.reading import read
 from course_lib.checks.results import Wrong
 
 # --- 01.1 next_token_logprobs(logits [T, V], ids [T]) ------------------------------------------
@@ -82,12 +82,9 @@ def batch(rng, lengths, vocabulary, reduction="sum", filling="flat", dtype="floa
 def all_sentences(rng, words, length, dtype="float32"):
     """Every sentence of some length after BOS; the logits depend on all that stands before."""
     sentences = list(itertools.product(range(words), repeat=length))
-    rows = {}
-    for prefix in itertools.chain.from_iterable(
-        itertools.product(range(words), repeat=n) for n in range(length + 1)
-    ):
-        rows[prefix] = rng.normal(size=words) * 2
-    logits = np.array([[rows[s[:n]] for n in range(length + 1)] for s in sentences])
+    prefixes = [[s[:n] for n in range(length + 1)] for s in sentences]
+    rows = {prefix: rng.normal(size=words) * 2 for prefix in sum(prefixes, [])}
+    logits = np.array([[rows[prefix] for prefix in each] for each in prefixes])
     ids = torch.tensor([(0, *s) for s in sentences])
     return torch.tensor(logits).to(getattr(torch, dtype)), ids, torch.ones_like(ids)
 
@@ -139,30 +136,28 @@ def suite(rng, plan, repeat=None):
 
 def columns(call, *given):
     """The table without "overall"."""
-    table = call(*given)
-    if not isinstance(table, Mapping):
-        return table
-    return {key: value for key, value in table.items() if key != "overall"}
+    return part_of(call(*given), lambda key: key != "overall")
 
 
 def overall(call, *given):
-    """The table's "overall" alone, or the whole table if that is missing."""
-    table = call(*given)
-    if not isinstance(table, Mapping) or "overall" not in table:
+    """The table's "overall" alone."""
+    return part_of(call(*given), lambda key: key == "overall")
+
+
+def part_of(table, wanted):
+    if not isinstance(table, Mapping):
         return table
-    return {"overall": table["overall"]}
+    return {key: value for key, value in table.items() if wanted(key)}
 
 
 # --- 01.5 bootstrap_interval(correct, n_resamples, level, seed) --------------------------------
 
 
-def paradigms(rng, numbers, n_resamples=1000, level=0.9, dtype="float32"):
+def paradigms(rng, numbers, n_resamples, level):
     """For each [right, wrong, tied] a paradigm of shuffled points, and a seed."""
-    groups = [np.repeat([1.0, 0.0, 0.5], group) for group in numbers]
-    kind = getattr(torch, dtype)
-    groups = [torch.tensor(rng.permutation(group)).to(kind) for group in groups]
-    order = rng.permutation(len(groups))
-    return [groups[i] for i in order], n_resamples, level, int(rng.integers(10_000))
+    groups = [rng.permutation(np.repeat([1.0, 0.0, 0.5], group)) for group in numbers]
+    groups = [torch.tensor(groups[i], dtype=torch.float32) for i in rng.permutation(len(groups))]
+    return groups, n_resamples, level, int(rng.integers(10_000))
 
 
 def mirrored(rng, n, n_resamples, level):
@@ -182,22 +177,17 @@ def ends(call, *given):
     return pair
 
 
-def same(first, second):
-    return not difference(first, second, 0.0)
-
-
 def repeats(call, groups, n_resamples, level, seed):
     """Whether one seed gives one interval, and whether of some seeds any gives another one."""
-    first, again = (ends(call, groups, n_resamples, level, seed) for _ in range(2))
-    others = [ends(call, groups, n_resamples, level, seed + k) for k in (1, 2, 3)]
-    return float(same(first, again)), float(any(not same(first, other) for other in others))
+    first, *others = [ends(call, groups, n_resamples, level, seed + k) for k in (0, 0, 1, 2, 3)]
+    agree = [float(first == other) for other in others]
+    return agree[0], 1 - min(agree[1:])
 
 
 def nested(call, groups, n_resamples, level, seed):
     """Whether each of three intervals lies inside that of the higher level."""
     bounds = [ends(call, groups, n_resamples, share, seed) for share in (0.99, level, 0.5)]
-    pairs = itertools.pairwise(bounds)
-    return [float(out[0] < low <= high < out[1]) for out, (low, high) in pairs]
+    return [float(out[0] < low <= high < out[1]) for out, (low, high) in itertools.pairwise(bounds)]
 
 
 def one_mean(call, groups, n_resamples, level, seed):
@@ -210,7 +200,7 @@ def defaults(call, groups, n_resamples, level, seed):
     """Whether an argument left out is the one the docstring names, from the last to the first."""
     written = (1000, 0.95, 0)
     full = ends(call, groups, *written)
-    return [float(same(ends(call, groups, *written[:n]), full)) for n in (2, 1, 0)]
+    return [float(ends(call, groups, *written[:n]) == full) for n in (2, 1, 0)]
 
 
 # --- 01.6 region_surprisals(logprobs [T - 1], regions, n_regions) ------------------------------
@@ -260,17 +250,16 @@ def frequency_pairs(rng, kinds, length=8, wins=None, size=1.0, dtype="float32"):
             words[0], others[0] = changed_words(rng, kind, words[0])
         good.append(places[words].tolist())
         bad.append(places[others].tolist())
-        free = size * rng.choice([-1.0, 1.0]) * rng.uniform(1, 4)
-        margins.append(free if wins is None else wins * KINDS[kind] * abs(free))
+        sign = rng.choice([-1.0, 1.0]) if wins is None else wins * KINDS[kind]
+        margins.append(size * sign * rng.uniform(1, 4))
     return good, bad, torch.tensor(margins).to(getattr(torch, dtype)), counts
 
 
 def changed_words(rng, kind, word):
     """Places in the list of words by frequency: one for the good and one for the bad sentence."""
-    if kind == "near":
-        return rng.permutation([RARE, RARE + 1])
-    if kind in ("small", "smaller"):
-        return (RARE + 3, RARE + 2) if kind == "small" else (RARE + 2, RARE + 3)
+    frequent = {"small": (3, 2), "smaller": (2, 3), "near": rng.permutation(2)}
+    if kind in frequent:
+        return np.array(frequent[kind]) + RARE
     return word, word - rng.integers(1, 10) * KINDS[kind]
 
 

@@ -53,20 +53,6 @@ def one_sentence_at_a_time(logits, ids, mask, reduction="sum"):
     return scores
 
 
-@ANSWERS.other
-def cross_entropy(logits, ids, mask, reduction="sum"):
-    targets = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
-    rows = logits[:, :-1].float().transpose(1, 2)
-    sums = -torch.nn.functional.cross_entropy(rows, targets, reduction="none").sum(1)
-    if reduction not in ("sum", "mean"):
-        raise ValueError(reduction)
-    return sums if reduction == "sum" else sums / (targets != -100).sum(1)
-
-
-def times_mask(terms, keep):
-    return (terms * keep).sum(1)
-
-
 def summed(**options):
     return {"total": partial(total, **options)}
 
@@ -76,9 +62,7 @@ def then(change):
 
 
 COUNTED = "You counted padding: only tokens with mask 1 belong to the sentence."
-MASK = (
-    "You used mask[:, :-1]. The mask has to be shifted with the token it belongs to: mask[:, 1:]."
-)
+MASK = "You used mask[:, :-1]. The mask has to be shifted with its token: mask[:, 1:]."
 NAN = "Padding may hold nan, and a nan times a mask of 0 is still nan. Choose: torch.where."
 SUM = "You returned the sum for reduction='mean': divide by the number of scored tokens."
 BOS = "You counted BOS: BOS is given, not predicted. Divide by the number of scored tokens."
@@ -91,7 +75,7 @@ ANSWERS.variants(
         SHIFT: summed(terms=partial(each_token, rows=NEXT)),
         COUNTED: summed(add=lambda terms, _: terms.sum(1)),
         MASK: summed(keep=ROWS),
-        NAN: summed(add=times_mask),
+        NAN: summed(add=lambda terms, keep: (terms * keep).sum(1)),
         ADDED: summed(terms=lambda *given: each_token(*given).exp()),
         SUM: {"count": lambda mask: 1},
         BOS: {"count": lambda mask: mask.sum(1)},
@@ -111,13 +95,12 @@ mistake("One score per sentence: you put the batch together.", then(torch.sum), 
 HALF = "Half precision is too coarse: convert to float32 before the softmax."
 UNKNOWN = "An unknown reduction must raise ValueError, or a typing mistake goes unseen."
 DEFAULT = "Without a word about it the reduction is 'sum'."
-HALVES = summed(terms=lambda logits, ids: each_token(logits, ids, kind=logits.dtype))
-ANSWERS.variants(score, {HALF: HALVES}, held_out=True)
+HALVES = partial(total, terms=lambda logits, ids: each_token(logits, ids, kind=logits.dtype))
+mistake(HALF, partial(score, total=HALVES), held_out=True)
 mistake(DEFAULT, lambda x, ids, mask, named="mean": score(x, ids, mask, named), held_out=True)
 mistake(UNKNOWN, partial(score, known=("sum", "mean", "average", "Sum", "")), held_out=True)
 
-RULE = "A sentence's score is the sum of the log-probabilities of its tokens after BOS"
-OWN = f"{RULE}, and its mask says which they are."
+RULE = "A sentence's score is the sum over its tokens after BOS. Its mask says which they are."
 
 
 def draw(lengths, vocabulary, reduction, note="", refused=False, **options):
@@ -127,9 +110,9 @@ def draw(lengths, vocabulary, reduction, note="", refused=False, **options):
 
 SUMS = [draw(lengths, 8, "sum") for lengths in ([4, 4], [6, 6, 6], [9])]
 GRAD = draw([5, 5], 6, "sum", "These logits require grad: numpy needs them detached.", grad=True)
-ANSWERS.part("sum with BOS", 4, [*SUMS, GRAD], f"{RULE}.", "One score per sentence.")
+ANSWERS.part("sum with BOS", 4, [*SUMS, GRAD], RULE, "One score per sentence.")
 FILLINGS = [draw([3, 8, 5], 6, "sum", filling=filling) for filling in ("flat", "steep", "nan")]
-ANSWERS.part("padding does not matter", 3, FILLINGS, OWN)
+ANSWERS.part("padding does not matter", 3, FILLINGS, RULE)
 MEANS = [draw([7, 3, 5], 9, "mean"), draw([2, 9], 9, "mean", filling="nan")]
 ANSWERS.part("mean per token", 3, MEANS, "The mean is the sum over the number of scored tokens.")
 SENTENCES = [
@@ -140,9 +123,7 @@ MORE = [
     draw([2, 6, 3], 5, reduction, "Words that cannot come.", filling="nan", never=never)
     for reduction, never in (("sum", "others"), ("mean", "last"), (None, "others"))
 ]
-ONE = (
-    "The probabilities of all sentences of one length sum to 1: a factor is missing or twice there."
-)
+ONE = "The probabilities of all sentences of one length sum to 1: look for a missing factor."
 ANSWERS.part("all sentences sum to one", 3, [*SENTENCES, *MORE], ONE, held_out=True)
 BAD = [draw([4, 3], 5, reduction, UNKNOWN, True) for reduction in ("average", "Sum", "")]
 ANSWERS.part("unknown reduction", 2, BAD, UNKNOWN, held_out=True)

@@ -29,11 +29,9 @@ def table_of(homes, means, average=mean):
 
 
 def by_paradigm(correct, paradigms, phenomena, of=float, average=mean):
-    groups, home = (
-        grouped(paradigms, map(of, correct)),
-        dict(zip(paradigms, phenomena, strict=True)),
-    )
-    return table_of([home[name] for name in groups], [*map(mean, groups.values())], average)
+    groups, homes = grouped(paradigms, map(of, correct)), grouped(paradigms, phenomena)
+    means = [mean(values) for values in groups.values()]
+    return table_of([homes[name][0] for name in groups], means, average)
 
 
 @ANSWERS.right
@@ -69,9 +67,7 @@ def without_overall(*given):
     return {name: share for name, share in by_paradigm(*given).items() if name != "overall"}
 
 
-MICRO_OVERALL = (
-    "Overall is averaged over pairs (micro). BLiMP's is the mean over paradigms (macro)."
-)
+MICRO_OVERALL = "Overall is averaged over pairs (micro); take the mean over paradigms (macro)."
 MICRO_COLUMNS = "The columns are averaged over pairs (micro): average each paradigm first."
 MICRO = "You averaged over pairs (micro): large paradigms count more. Average each paradigm first."
 OF_COLUMNS = "Overall is the mean of the phenomenon columns; it has to be that of all paradigms."
@@ -82,15 +78,15 @@ mistake(MICRO_OVERALL, lambda *given: without_overall(*given) | {"overall": mean
 mistake(MICRO_COLUMNS, lambda *given: micro(*given) | {"overall": suite_table(*given)["overall"]})
 mistake(MICRO, micro)
 mistake("You summed the paradigms; take their mean.", partial(by_paradigm, average=sum))
-mistake(
-    "This is a percentage; return shares between 0 and 1.",
-    partial(by_paradigm, of=lambda value: 100 * value),
-)
-mistake(
-    OF_COLUMNS,
-    lambda *given: without_overall(*given) | {"overall": mean(without_overall(*given).values())},
-)
+PERCENT = "This is a percentage; return shares between 0 and 1."
+mistake(PERCENT, partial(by_paradigm, of=lambda value: 100 * value))
 mistake("The key 'overall' is missing.", without_overall)
+
+
+@mistake(OF_COLUMNS)
+def mean_of_columns(*given):
+    columns = without_overall(*given)
+    return columns | {"overall": mean(columns.values())}
 
 
 @mistake(NEIGHBOURS)
@@ -100,13 +96,10 @@ def only_neighbours(correct, paradigms, phenomena):
     return table_of([run[0][1] for run in runs], [mean([row[2] for row in run]) for run in runs])
 
 
+ROUNDED = partial(by_paradigm, average=lambda values: round(mean(values), 4))
+ANSWERS.witness("mean over its paradigms")(ROUNDED)
 for of in (int, round, np.ceil):
     mistake(HALF, partial(by_paradigm, of=of), held_out=True)
-
-
-@ANSWERS.witness("mean over its paradigms")
-def rounded(*given):
-    return {name: round(share, 4) for name, share in suite_table(*given).items()}
 
 
 draw = partial(Draw, "suite", tolerance=1e-6)
@@ -116,10 +109,11 @@ PLANS = [
 ]
 COLUMN = "A column is the mean over its paradigms, and a paradigm is the mean over all its pairs."
 OVERALL = "Overall is the mean over all paradigms."
-COLUMNS = [draw({"plan": plan}, observe="columns") for plan in PLANS]
-ANSWERS.part("phenomenon columns", 3, COLUMNS, COLUMN)
-OVERALLS = [draw({"plan": plan}, observe="overall") for plan in PLANS]
-ANSWERS.part("overall over paradigms", 4, OVERALLS, OVERALL)
+for name, points, observe, rule in (
+    ("phenomenon columns", 3, "columns", COLUMN),
+    ("overall over paradigms", 4, "overall", OVERALL),
+):
+    ANSWERS.part(name, points, [draw({"plan": plan}, observe=observe) for plan in PLANS], rule)
 TIED = {"npi": {"a": [3, 1, 2], "b": [1, 4]}, "binding": {"c": [5, 5, 1], "d": [2, 7], "e": [1, 0]}}
 NAMED = {"npi": {"npi": [2, 1], "island": [0, 3]}, "island": {"x": [4, 1], "overall_1": [1, 1]}}
 REPEATED = [

@@ -150,13 +150,6 @@ ANSWERS.mistake(
 )
 
 
-@ANSWERS.witness("quantiles of the resampled means")
-def spread_of_the_points(correct, n_resamples=1000, level=0.95, seed=0):
-    rng = np.random.default_rng(seed)
-    centre, spread = (np.mean([f(g.double().numpy()) for g in correct]) for f in (np.mean, np.std))
-    return np.quantile(rng.normal(centre, spread, n_resamples), [(1 - level) / 2, (1 + level) / 2])
-
-
 def draw(numbers, n_resamples, level, note="", tolerance=1e-6, observe="ends"):
     options = {"numbers": numbers, "n_resamples": n_resamples, "level": level}
     return Draw("paradigms", options, note, tolerance, 1.0, observe)

@@ -53,7 +53,6 @@ def probability(values):
 
 
 ADDED = "You added probabilities first; add the surprisals of the tokens."
-PROBABILITIES = "You used probabilities; surprisal is minus the log-probability."
 for message, of in (
     ("The sign is turned round: surprisal is minus the log-probability.", sum),
     ("You used base 2 (bits). Use the natural logarithm: nats.", lambda v: -sum(v) / math.log(2)),
@@ -61,7 +60,7 @@ for message, of in (
     ("You took the largest of each region; surprisals of a region add up.", lambda v: -min(v)),
     ("You kept one token of each region; add all of them.", lambda v: -v[0]),
     ("You kept one token of each region; add all of them.", lambda v: -v[-1]),
-    (PROBABILITIES, probability),
+    ("You used probabilities; surprisal is minus the log-probability.", probability),
     (ADDED, lambda v: -math.log(probability(v))),
 ):
     ANSWERS.mistake(message, partial(by_region, of=of))
@@ -107,9 +106,7 @@ def times_mask(logprobs, regions, n_regions):
     return -((torch.tensor(regions) == torch.arange(1, n_regions + 1)[:, None]) * logprobs).sum(1)
 
 
-@ANSWERS.witness("sum of the surprisals")
-def rounded(*given):
-    return [round(value, 4) for value in by_region(*given)]
+ANSWERS.witness("sum of the surprisals")(lambda *given: np.round(by_region(*given), 4))
 
 
 def draw(places, n_regions, note="", observe="", refused=False, **options):
@@ -125,10 +122,8 @@ VALUES = [
 ]
 ANSWERS.part("sum in each region", 5, VALUES, RULE, "Every region needs a value.")
 WHOLE = "The regions sum to the surprisal of the sentence: each token belongs to one region."
-TOTALS = [
-    draw([1, 1, 1, 2, 3, 3, 3, 3, 4, 4], 4, observe="total"),
-    draw([1, 1, 2, 3, 3, 5, 5, 5, 6, 7, 7], 7, observe="total"),
-]
+LONG = [1, 1, 1, 2, 3, 3, 3, 3, 4, 4], [1, 1, 2, 3, 3, 5, 5, 5, 6, 7, 7]
+TOTALS = [draw(places, places[-1], observe="total") for places in LONG]
 ANSWERS.part("regions sum to the total", 2, TOTALS, WHOLE)
 MIXED = [
     draw([2, 1, 2, 4, 1, 4], 4, "The tokens of a region are not neighbours."),
@@ -137,10 +132,5 @@ MIXED = [
     draw([1], 1, "A single token.", size=1e5),
 ]
 ANSWERS.part("regions out of order", 2, MIXED, RULE, held_out=True)
-BAD = [
-    draw(
-        [1, 2, bad, 3], 3, f"Region {bad} of 3 does not exist and must raise ValueError.", "", True
-    )
-    for bad in (0, 4, -1)
-]
+BAD = [draw([1, 2, bad, 3], 3, f"{bad} of 3? {OUTSIDE}", "", True) for bad in (0, 4, -1)]
 ANSWERS.part("regions out of range", 1, BAD, RULE, held_out=True)
