@@ -29,9 +29,10 @@ def table_of(homes, means, average=mean):
 
 
 def by_paradigm(correct, paradigms, phenomena, of=float, average=mean):
-    groups, homes = grouped(paradigms, map(of, correct)), grouped(paradigms, phenomena)
+    groups = grouped(paradigms, map(of, correct))
+    homes = dict(zip(paradigms, phenomena, strict=True))
     means = [mean(values) for values in groups.values()]
-    return table_of([homes[name][0] for name in groups], means, average)
+    return table_of([homes[name] for name in groups], means, average)
 
 
 @ANSWERS.right

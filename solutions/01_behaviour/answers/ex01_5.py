@@ -20,6 +20,10 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
+def unseeded(_):
+    return generator(int(np.random.default_rng().integers(9**9)))
+
+
 def drawn(values, size, n_resamples, chance):
     """The means of ``size`` pairs each, with replacement, [n_resamples]."""
     places = torch.randint(len(values), (n_resamples, size), generator=chance)
@@ -144,10 +148,8 @@ held_out(ANY, lambda groups, n=1000, *given: bootstrap_interval(groups, 1000, *g
 held_out(DEFAULTS, lambda groups, n=500, *given: bootstrap_interval(groups, n, *given))
 held_out(DEFAULTS, lambda groups, n=1000, p=0.9, *given: bootstrap_interval(groups, n, p, *given))
 held_out(DEFAULTS, lambda g, n=1000, p=0.95, seed=1: bootstrap_interval(g, n, p, seed))
-ANSWERS.mistake(
-    "The same seed gave two different intervals: make the generator from seed.",
-    partial(bootstrap_interval, chance=lambda _: generator(np.random.default_rng().integers(9**9))),
-)
+NO_SEED = "The same seed gave two different intervals: make the generator from seed."
+ANSWERS.mistake(NO_SEED, lambda *given: bootstrap_interval(*given, chance=unseeded))
 
 
 def draw(numbers, n_resamples, level, note="", tolerance=1e-6, observe="ends"):
@@ -162,13 +164,13 @@ RULE = (
 UNEQUAL, SPREAD = [[5, 18, 0], [8, 1, 2], [4, 2, 1]], 0.02
 PAIR = {"n": 9, "n_resamples": 5000, "level": 0.6}
 WIDTHS = [draw(UNEQUAL, 5000, level, f"level={level}.", SPREAD) for level in (0.9, 0.6)]
-WIDTHS += [Draw("mirrored", PAIR, "Two paradigms of nine.", 1e-6, 1.0, "ends")]
+WIDTHS += [Draw("mirrored", PAIR, "Two paradigms of nine.", SPREAD / 2, 1.0, "ends")]
 ANSWERS.part("width and centre", 7, WIDTHS, RULE)
 SEEDS = [draw(UNEQUAL, 200, 0.9, observe="repeats")] * 2
 ANSWERS.part("seeded", 3, SEEDS, "The same seed gives the same interval, another seed another one.")
 SKEWED = [
-    draw([[2, 6, 0]], 4000, 0.97, "Two of eight pairs are right: the means are skewed."),
-    draw([[6, 2, 0]], 4000, 0.97, "Six of eight pairs are right: the means are skewed."),
+    draw([[2, 6, 0]], 4000, 0.97, "Two of eight pairs are right: a skew.", SPREAD / 2),
+    draw([[6, 2, 0]], 4000, 0.97, "Six of eight pairs are right: a skew.", SPREAD / 2),
     draw([[1, 3, 0]], 4000, 0.8, "One of four pairs is right."),
 ]
 ANSWERS.part("skewed percentiles", 3, SKEWED, RULE, held_out=True)
