@@ -117,7 +117,7 @@ DEFAULTS = [
     *(draw(*numbers, None, "The default is ties='half'.") for numbers in ((0, 0, 6), (3, 5, 7))),
     draw(3, 2, 4, "half", "Some scores are -inf on both sides: a tie.", infinite=2),
     draw(3, 1, 2, "wrong", "The smallest differences of float64.", dtype="float64", near=2),
-    draw(3, 4, 1, "right", dtype="bfloat16"),
+    draw(3, 4, 3, "right", dtype="bfloat16"),
     *(draw(2, 1, 1, bad, UNKNOWN, True) for bad in ("random", "")),
 ]
 ANSWERS.part("defaults", 2, DEFAULTS, RULE, held_out=True)
