@@ -87,6 +87,8 @@ def _explains(number: int, trio: list[tuple[Case, Mark, bool]], exact: bool) -> 
     for case, mine, wrong in trio:
         theirs, right = case.marks[number], case.right.mark
         near = case.draw.tolerance if exact else NAMING
+        if not wrong and theirs is None:
+            continue  # both are right here, and may round differently
         if exact and wrong != (theirs is not None):
             return False
         if not same_mark(mine, theirs or right, near):
