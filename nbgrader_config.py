@@ -11,7 +11,7 @@ c.CourseDirectory.ignore = [
     ".ipynb_checkpoints",
     "__pycache__",
     "*.pyc",
-    "hidden_checks.py",
+    "answers",
     "rubric.md",
 ]
 c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"

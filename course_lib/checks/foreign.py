@@ -23,8 +23,8 @@ def borrowed(function: Callable[..., Any]) -> str:
     Examples
     --------
     >>> from course_lib import world
-    >>> borrowed(lambda: world.documents), borrowed(lambda x: x + 1)
-    ('course_lib.world', '')
+    >>> borrowed(world.documents), borrowed(sorted)
+    ('course_lib.world.documents', '')
     """
     todo, seen = [function], set()
     while todo:
