@@ -127,7 +127,12 @@ def leaks(course: Path, release: Path) -> list[str]:
 
 def _code_of(text: str, path: Path) -> list[str]:
     """The code cells of a notebook; of another file nothing."""
-    cells = json.loads(text)["cells"] if path.suffix == ".ipynb" else []
+    if path.suffix != ".ipynb":
+        return []
+    try:
+        cells = json.loads(text)["cells"]
+    except (ValueError, KeyError, TypeError):  # a damaged one has no cells to run
+        return []
     return [text_of(cell) or "" for cell in cells if cell["cell_type"] == "code"]
 
 

@@ -116,7 +116,7 @@ ATTACKS = [
             def __sub__(self, other): return 0.0
             __rsub__ = __abs__ = __sub__
         def minimal_pair_accuracy(*a): return Equal(0.123)
-        """, "pairs are right"),
+        """, "and should be"),
     Attack("object with every method", """
         class Anything:
             def __getattr__(self, name): return Anything()
@@ -255,7 +255,8 @@ ATTACKS = [
     # --- the next submission ------------------------------------------------------------------
     Attack("background processes", inside("""
         import os, time
-        for _ in range(5):
+        for _ in range(5 * ("begun" not in globals())):  # more would meet the limit on processes
+            globals()["begun"] = True
             if os.fork() == 0:
                 os.setsid()
                 if os.fork() == 0:
