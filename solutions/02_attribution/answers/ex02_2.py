@@ -1,0 +1,166 @@
+"""02.2, erasure, one token at a time: answers, mistakes and draws (instructors only)."""
+
+import numpy as np
+import torch
+
+from course_lib.checks.drawing import Draw
+from course_lib.grading.answers import Answers
+
+ANSWERS = Answers("02.2", "erasure, one token at a time")
+right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+
+
+def without(tokens, places, baseline):
+    """The text with the baseline token at these places, or without them if it is None."""
+    if baseline is None:
+        return [token for i, token in enumerate(tokens) if i not in places]
+    return [baseline if i in places else token for i, token in enumerate(tokens)]
+
+
+def only(tokens, place):
+    return {place}
+
+
+def losses(score, tokens, baseline=None, places=only):
+    return np.array(
+        [
+            score(tokens) - score(without(tokens, places(tokens, place), baseline))
+            for place in range(len(tokens))
+        ]
+    )
+
+
+@right
+def erasure(score, tokens, baseline=None):
+    return losses(score, tokens, baseline)
+
+
+@other
+def on_copies(score, tokens, baseline=None):
+    found = []
+    for place in range(len(tokens)):
+        text = tokens.copy()
+        text[place : place + 1] = [] if baseline is None else [baseline]
+        found.append(-(score(text) - score(tokens)))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+KEEPS = (
+    "You kept token i and erased all the others. Erasure takes away one token and keeps the rest."
+)
+STAY = "Erased tokens stay erased in your loop: each score starts again from the whole text."
+ANSWERS.variants(
+    losses,
+    {
+        KEEPS: {"places": lambda tokens, i: {*range(len(tokens))} - {i}},
+        STAY: {"places": lambda tokens, i: set(range(i + 1))},
+        "You erased every token that equals token i. Erase the one at place i.": {
+            "places": lambda tokens, i: {j for j, t in enumerate(tokens) if t == tokens[i]}
+        },
+        "You erased the first token that equals token i. Erase by place, not by value.": {
+            "places": lambda tokens, i: {tokens.index(tokens[i])}
+        },
+    },
+)
+
+
+def alone(score, tokens, baseline=None):
+    every = set(range(len(tokens)))
+    return [score(without(tokens, every - {place}, baseline)) for place in range(len(tokens))]
+
+
+def of_growing_gaps(score, tokens, baseline=None):
+    gaps = losses(score, tokens, baseline, lambda _, i: set(range(i + 1)))
+    return np.diff(gaps, prepend=0)
+
+
+mistake(KEEPS, alone)
+mistake(STAY, of_growing_gaps)
+OF_SCORES = {
+    "The sign is turned round: S_E = m(x) - m(x without i), so a token that supports the target "
+    "gets a positive score.": lambda drops, value: -drops,
+    "You returned m(x without i); subtract it from m(x).": lambda drops, value: value - drops,
+    "You returned absolute values: the sign says whether a token supports the target.": (
+        lambda drops, value: abs(drops)
+    ),
+    "You divided by m(x). The score keeps the unit of the metric.": lambda d, value: d / value,
+    "The scores stand in reverse order.": lambda drops, value: drops[::-1],
+    "The scores stand one place off.": lambda drops, value: np.roll(drops, 1),
+}
+for text, change in OF_SCORES.items():
+    mistake(text, lambda s, t, *b, change=change: change(losses(s, t, *b), s(t)))
+NORMALISED = "You normalised the scores. Return the differences themselves."
+mistake(
+    NORMALISED,
+    lambda *given: losses(*given) / abs(losses(*given)).sum(),
+    lambda *given: losses(*given) / losses(*given).sum(),
+)
+mistake(
+    "You deleted the token although a baseline token was given.",
+    lambda score, tokens, baseline=None: losses(score, tokens),
+)
+mistake(
+    "With baseline=None leave the token out; do not put token 0 there.",
+    lambda score, tokens, baseline=None: losses(score, tokens, baseline or 0),
+)
+mistake(
+    "A token that already is the baseline token must get exactly 0: put the baseline token there, "
+    "as everywhere.",
+    lambda score, tokens, baseline=None: [
+        losses(score, tokens, None if t == baseline else baseline)[i] for i, t in enumerate(tokens)
+    ],
+)
+mistake(
+    "Baseline token 0 is a token like any other: only None means deletion (`if baseline:` is "
+    "false for 0).",
+    lambda score, tokens, baseline=None: losses(score, tokens, baseline or None),
+    held_out=True,
+)
+mistake(
+    "Where the metric is large and the scores small, they are off: keep float64.",
+    lambda score, *given: losses(lambda text: float(np.float32(score(text))), *given),
+    held_out=True,
+)
+mistake(
+    "Without `baseline` tokens are left out of the list.",
+    lambda score, tokens, baseline=0: losses(score, tokens, baseline),
+    held_out=True,
+)
+
+
+@witness("changed the data")
+def in_place(score, tokens, baseline=None):
+    value, found = score(tokens), []
+    for place in range(len(tokens)):
+        tokens[place] = baseline or 0
+        found.append(value - score(tokens))
+    return found
+
+
+@witness("The rule")
+def to_four_decimals(*given):
+    return losses(*given).round(4)
+
+
+def draws(*options, note=""):
+    return [Draw("texts", one, note, 1e-6) for one in options]
+
+
+RULE = (
+    "The rule: score i is m(x) minus the metric of the text in which that one token is replaced "
+    "by the baseline token, or left out if it is None."
+)
+SHAPE = "One score per token, in the order of the text."
+REPLACED = [{"length": 4, "baseline": 33}, {"length": 7, "baseline": 25}]
+BLANK = draws({"length": 7, "baseline": 20, "blank": 2}, note="One token already is the baseline.")
+ANSWERS.part("replace by a baseline token", 5, draws(*REPLACED) + BLANK, RULE, SHAPE)
+ANSWERS.part("delete", 3, draws({"length": 3}, {"length": 6}), RULE, SHAPE)
+ZERO = [{"length": 5, "baseline": 0, **blank} for blank in ({}, {"blank": 3})]
+HARD = draws(*ZERO, note="The baseline is token 0.") + draws({"length": 5, "default": True})
+HARD += draws({"length": 4, "size": 1e-5}, {"length": 4, "size": 1e5, "baseline": 9})
+HARD += draws({"length": 4, "size": 1e-2, "middle": 1e4}, note="A large metric.")
+ANSWERS.part("token 0 and defaults", 2, HARD, RULE, SHAPE, held_out=True)
+SHORT = draws({"length": 1}, {"length": 1, "baseline": 5}, {"length": 2}, note="A short text.")
+SHORT += draws({"length": 5, "equal": True}, {"length": 5, "equal": True, "baseline": 8})
+SHORT += draws({"length": 3, "zero": True, "baseline": 7}, note="The text is worth 0.")
+ANSWERS.part("short and repeated texts", 2, SHORT, RULE, SHAPE, held_out=True)
