@@ -12,9 +12,8 @@ right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, 
 
 def without(tokens, places, baseline):
     """The text with the baseline token at these places, or without them if it is None."""
-    if baseline is None:
-        return [token for i, token in enumerate(tokens) if i not in places]
-    return [baseline if i in places else token for i, token in enumerate(tokens)]
+    filling = [] if baseline is None else [baseline]
+    return [t for i, own in enumerate(tokens) for t in (filling if i in places else [own])]
 
 
 def only(tokens, place):
@@ -22,12 +21,8 @@ def only(tokens, place):
 
 
 def losses(score, tokens, baseline=None, places=only):
-    return np.array(
-        [
-            score(tokens) - score(without(tokens, places(tokens, place), baseline))
-            for place in range(len(tokens))
-        ]
-    )
+    texts = [without(tokens, places(tokens, place), baseline) for place in range(len(tokens))]
+    return score(tokens) - np.array([score(text) for text in texts])
 
 
 @right
@@ -45,74 +40,48 @@ def on_copies(score, tokens, baseline=None):
     return torch.tensor(found, dtype=torch.float64)
 
 
-KEEPS = (
-    "You kept token i and erased all the others. Erasure takes away one token and keeps the rest."
-)
+KEEPS = "You kept token i and erased all the others: take away one token and keep the rest."
 STAY = "Erased tokens stay erased in your loop: each score starts again from the whole text."
-ANSWERS.variants(
-    losses,
-    {
-        KEEPS: {"places": lambda tokens, i: {*range(len(tokens))} - {i}},
-        STAY: {"places": lambda tokens, i: set(range(i + 1))},
-        "You erased every token that equals token i. Erase the one at place i.": {
-            "places": lambda tokens, i: {j for j, t in enumerate(tokens) if t == tokens[i]}
-        },
-        "You erased the first token that equals token i. Erase by place, not by value.": {
-            "places": lambda tokens, i: {tokens.index(tokens[i])}
-        },
-    },
-)
-
-
-def alone(score, tokens, baseline=None):
-    every = set(range(len(tokens)))
-    return [score(without(tokens, every - {place}, baseline)) for place in range(len(tokens))]
-
-
-def of_growing_gaps(score, tokens, baseline=None):
-    gaps = losses(score, tokens, baseline, lambda _, i: set(range(i + 1)))
-    return np.diff(gaps, prepend=0)
-
-
-mistake(KEEPS, alone)
-mistake(STAY, of_growing_gaps)
-OF_SCORES = {
-    "The sign is turned round: S_E = m(x) - m(x without i), so a token that supports the target "
-    "gets a positive score.": lambda drops, value: -drops,
-    "You returned m(x without i); subtract it from m(x).": lambda drops, value: value - drops,
-    "You returned absolute values: the sign says whether a token supports the target.": (
-        lambda drops, value: abs(drops)
+PLACES = {
+    KEEPS: lambda tokens, i: {*range(len(tokens))} - {i},
+    STAY: lambda tokens, i: {*range(i + 1)},
+    "You erased every token that equals token i. Erase the one at place i.": (
+        lambda tokens, i: {j for j, token in enumerate(tokens) if token == tokens[i]}
     ),
-    "You divided by m(x). The score keeps the unit of the metric.": lambda d, value: d / value,
-    "The scores stand in reverse order.": lambda drops, value: drops[::-1],
-    "The scores stand one place off.": lambda drops, value: np.roll(drops, 1),
+    "You erased the first token that equals token i. Erase by place.": (
+        lambda tokens, i: {tokens.index(tokens[i])}
+    ),
 }
-for text, change in OF_SCORES.items():
+ANSWERS.variants(losses, {text: {"places": change} for text, change in PLACES.items()})
+CHANGES = {
+    "The sign is turned round: S_E = m(x) - m(x without i).": lambda drops, whole: -drops,
+    "You returned m(x without i); subtract it from m(x).": lambda drops, whole: whole - drops,
+    "You returned absolute values: the sign says what supports.": lambda drops, _: abs(drops),
+    "You divided by m(x). Keep the unit of the metric.": lambda drops, whole: drops / whole,
+    "The scores stand in reverse order.": lambda drops, _: drops[::-1],
+    "The scores stand one place off.": lambda drops, _: np.roll(drops, 1),
+    "You normalised the scores; return the differences.": lambda drops, _: drops / drops.sum(),
+    "You normalised the scores; return the differences themselves.": (
+        lambda drops, _: drops / abs(drops).sum()
+    ),
+}
+for text, change in CHANGES.items():
     mistake(text, lambda s, t, *b, change=change: change(losses(s, t, *b), s(t)))
-NORMALISED = "You normalised the scores. Return the differences themselves."
-mistake(
-    NORMALISED,
-    lambda *given: losses(*given) / abs(losses(*given)).sum(),
-    lambda *given: losses(*given) / losses(*given).sum(),
-)
-mistake(
-    "You deleted the token although a baseline token was given.",
-    lambda score, tokens, baseline=None: losses(score, tokens),
-)
+mistake(KEEPS, lambda s, t, *b: s(t) - losses(s, t, *b, places=PLACES[KEEPS]))
+mistake(STAY, lambda *given: np.diff(losses(*given, places=PLACES[STAY]), prepend=0))
+mistake("You deleted the token although a baseline token was given.", lambda *x: losses(*x[:2]))
 mistake(
     "With baseline=None leave the token out; do not put token 0 there.",
     lambda score, tokens, baseline=None: losses(score, tokens, baseline or 0),
 )
 mistake(
-    "A token that already is the baseline token must get exactly 0: put the baseline token there, "
-    "as everywhere.",
+    "A token that already is the baseline token must get exactly 0: do not leave it out.",
     lambda score, tokens, baseline=None: [
         losses(score, tokens, None if t == baseline else baseline)[i] for i, t in enumerate(tokens)
     ],
 )
 mistake(
-    "Baseline token 0 is a token like any other: only None means deletion (`if baseline:` is "
-    "false for 0).",
+    "Baseline token 0 is a token like any other: only None means deletion.",
     lambda score, tokens, baseline=None: losses(score, tokens, baseline or None),
     held_out=True,
 )

@@ -6,6 +6,7 @@ import torch
 from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
+N_STEPS = 32
 ANSWERS = Answers("02.4", "integrated gradients")
 right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
@@ -14,33 +15,17 @@ def middles(steps):
     return (np.arange(steps) + 0.5) / steps
 
 
-def difference(x, baseline):
-    return x - baseline
-
-
-def straight(x, baseline, t):
-    return baseline + t * (x - baseline)
-
-
-def total(table):
-    return table.sum(-1)
-
-
-def average(slopes):
-    return slopes.mean(0)
-
-
 def missing(scores, at_x, at_baseline):
-    return scores.sum().item() - (at_x - at_baseline)
+    return float(scores.sum() - (at_x - at_baseline))
 
 
-def integrate(gradient, value, x, baseline, steps=32, **change):
-    t = torch.tensor(change.get("nodes", middles)(steps), dtype=x.dtype)
-    points = change.get("points", straight)(x, baseline, t.view(-1, 1, 1))
-    mean = change.get("mean", average)(gradient(points))
-    scores = change.get("reduce", total)(change.get("factor", difference)(x, baseline) * mean)
-    ends = value(torch.stack([x, baseline])).tolist()
-    return scores, change.get("gap", missing)(scores, *ends)
+def integrate(gradient, value, x, baseline, steps=N_STEPS, **change):
+    t = torch.tensor(change.get("nodes", middles)(steps), dtype=x.dtype).view(-1, 1, 1)
+    points = change.get("points", lambda x, b, t: b + t * (x - b))(x, baseline, t)
+    mean = change.get("mean", lambda slopes: slopes.mean(0))(gradient(points))
+    factor = change.get("factor", lambda x, b: x - b)(x, baseline)
+    scores = change.get("reduce", lambda table: table.sum(1))(factor * mean)
+    return scores, change.get("gap", missing)(scores, *value(torch.stack([x, baseline])).tolist())
 
 
 @right
@@ -59,72 +44,65 @@ def in_a_loop(gradient, value, x, baseline, steps=32):
     return scores.tolist(), scores.sum() - at_x + at_baseline
 
 
-ALONG = "Average the gradient along the path from the baseline."
 MIDDLE = "The midpoint rule takes the middle of each of the equal steps: (k + 1/2) / steps."
-ANSWERS.variants(
-    integrate,
-    {
-        "You multiplied by x. The path has the length x - baseline, so the mean gradient is "
-        "multiplied by that.": {"factor": lambda x, b: x},
-        f"These are gradients times the input at x itself. {ALONG}": {
-            "factor": lambda x, b: x,
-            "nodes": lambda steps: [1.0],
-        },
-        f"You used the gradient at x alone. {ALONG}": {"nodes": lambda steps: [1.0]},
-        "You left out the factor x - baseline.": {"factor": lambda x, b: 1.0},
-        "The sign is turned round: the path leads from the baseline to x, so the factor is x - "
-        "baseline.": {"factor": lambda x, b: b - x},
-        "You took the size of x - baseline; it is signed.": {"factor": lambda x, b: abs(x - b)},
-        "You added the gradients of all steps up; take their mean (each step has the length 1 / "
-        "steps).": {"mean": lambda slopes: slopes.sum(0)},
-        "You took the mean over the embedding dimensions; sum them, or the scores do not add up "
-        "to the difference of the metric.": {"reduce": lambda table: table.mean(-1)},
-        "You took the norm over the embedding dimensions, which loses the sign; sum them.": {
-            "reduce": lambda table: table.norm(dim=-1)
-        },
-        "You took absolute values; scores are signed.": {"reduce": lambda t: abs(t.sum(-1))},
-        "The path starts at 0 and not at the baseline.": {"points": lambda x, b, t: t * x},
-        "The path leads past x: points are baseline + t * (x - baseline).": {
-            "points": lambda x, b, t: b + t * x
-        },
-        f"The path points are left ones. {MIDDLE}": {"nodes": lambda n: np.arange(n) / n},
-        f"The path points are right ones. {MIDDLE}": {"nodes": lambda n: np.arange(1, n + 1) / n},
-        f"The path points are evenly spaced end-to-end ones. {MIDDLE}": {
-            "nodes": lambda steps: np.linspace(0, 1, steps)
-        },
-        f"The path points are evenly spaced inner ones. {MIDDLE}": {
-            "nodes": lambda steps: np.arange(1, steps + 1) / (steps + 1)
-        },
-        "The gap is turned round: it is the sum of the scores minus (m(x) - m(baseline)).": {
-            "gap": lambda *given: -missing(*given)
-        },
-        "The gap has lost its sign: the scores can also sum to less than the difference.": {
-            "gap": lambda *given: abs(missing(*given))
-        },
-        "The gap leaves out m(baseline): the scores share out m(x) - m(baseline).": {
-            "gap": lambda scores, at_x, at_baseline: scores.sum() - at_x
-        },
-        "You returned the sum of the scores; the gap is what it differs by from m(x) - "
-        "m(baseline).": {"gap": lambda scores, *ends: scores.sum()},
-        "You returned m(x) - m(baseline); subtract it from the sum of the scores.": {
-            "gap": lambda scores, at_x, at_baseline: at_x - at_baseline
-        },
-        "You returned a relative gap; return the difference.": {
-            "gap": lambda scores, *ends: missing(scores, *ends) / (ends[0] - ends[1])
-        },
-        "The gap is averaged over the tokens; it is one number for the text.": {
-            "gap": lambda scores, *ends: missing(scores, *ends) / len(scores)
-        },
-        "Your gap is 0 whatever the steps are. Compare the sum of the scores with the metric at "
-        "both ends.": {"gap": lambda *given: 0.0},
+CHANGES = {
+    "factor": {
+        "You multiplied by x. The path has the length x - baseline.": lambda x, b: x,
+        "You left out the factor x - baseline.": lambda x, b: 1.0,
+        "The sign is turned round: the factor is x - baseline.": lambda x, b: b - x,
+        "You took the size of x - baseline; it is signed.": lambda x, b: abs(x - b),
     },
-)
+    "nodes": {
+        "You used the gradient at x alone. Average it along the path.": lambda steps: [1.0],
+        f"The path points are left ones. {MIDDLE}": lambda n: np.arange(n) / n,
+        f"The path points are right ones. {MIDDLE}": lambda n: np.arange(1, n + 1) / n,
+        f"The path points are end-to-end ones. {MIDDLE}": lambda n: np.linspace(0, 1, n),
+        f"The path points are inner ones. {MIDDLE}": lambda n: np.arange(1, n + 1) / (n + 1),
+    },
+    "mean": {"You added the gradients of all steps up; take their mean.": lambda s: s.sum(0)},
+    "points": {
+        "The path starts at 0 and not at the baseline.": lambda x, b, t: t * x,
+        "The path leads past x: points are b + t * (x - b).": lambda x, b, t: b + t * x,
+    },
+    "reduce": {
+        "You took the mean over the embedding dimensions; sum them.": lambda table: table.mean(1),
+        "You took the norm over the embedding dimensions, which loses the sign; sum them.": (
+            lambda table: table.norm(dim=1)
+        ),
+        "You took absolute values; scores are signed.": lambda table: abs(table.sum(1)),
+    },
+    "gap": {
+        "The gap is turned round: it is the sum minus the difference.": lambda *x: -missing(*x),
+        "The gap has lost its sign: the sum can also be too small.": lambda *x: abs(missing(*x)),
+        "The gap leaves out m(baseline).": lambda scores, at_x, _: scores.sum() - at_x,
+        "You returned the sum of the scores for the gap.": lambda scores, *_: scores.sum(),
+        "You returned m(x) - m(baseline) for the gap.": lambda _, at_x, at_b: at_x - at_b,
+        "You returned a relative gap; return the difference.": (
+            lambda scores, at_x, at_b: missing(scores, at_x, at_b) / (at_x - at_b)
+        ),
+        "The gap is averaged over the tokens.": lambda s, *ends: missing(s, *ends) / len(s),
+        "Your gap is 0 whatever the steps are. Compare the sum with the metric.": lambda *x: 0.0,
+    },
+}
+for option, table in CHANGES.items():
+    ANSWERS.variants(integrate, {text: {option: change} for text, change in table.items()})
+AT_X = "These are gradients times the input at x itself. Average along the path from the baseline."
+ANSWERS.variants(integrate, {AT_X: {"factor": lambda x, b: x, "nodes": lambda steps: [1.0]}})
 
 
 @mistake("You scaled the scores so that they add up, which hides the gap instead of measuring it.")
 def scaled_to_fit(*given):
     scores, gap = integrate(*given)
     return scores * (1 - gap / scores.sum()), 0.0
+
+
+@mistake("You used the trapezoid rule. " + MIDDLE)
+def trapezoids(*given):
+    left, right = (
+        integrate(*given, nodes=CHANGES["nodes"][f"The path points are {side} ones. {MIDDLE}"])
+        for side in ("left", "right")
+    )
+    return (left[0] + right[0]) / 2, (left[1] + right[1]) / 2
 
 
 @mistake("You moved one token at a time. On the path all tokens move together.")
@@ -144,13 +122,6 @@ mistake(
 )
 
 
-@witness("midpoint rule")
-def trapezoids(gradient, value, x, baseline, steps=32):
-    ends = [np.arange(steps) / steps, np.arange(1, steps + 1) / steps]
-    both = [integrate(gradient, value, x, baseline, steps, nodes=lambda _, e=e: e) for e in ends]
-    return (both[0][0] + both[1][0]) / 2, (both[0][1] + both[1][1]) / 2
-
-
 @witness("One token, or one dimension")
 def means_of_single_numbers(gradient, value, x, *given):
     scores, gap = integrate(gradient, value, x, *given)
@@ -158,17 +129,10 @@ def means_of_single_numbers(gradient, value, x, *given):
 
 
 def draws(*sizes, power, note="", observe="", **options):
-    """Each size is (tokens, dimensions, steps)."""
-    names = ("tokens", "width", "steps")
-    options |= {"power": power}
-    return [
-        Draw(
-            "paths",
-            dict(zip(names, size, strict=False)) | options,
-            *(note, 1e-5, options.get("size", 1.0), observe),
-        )
-        for size in sizes
-    ]
+    """Each size is (tokens, dimensions, steps); the gap may cancel to 0."""
+    names, scale = ("tokens", "width", "steps"), options.get("size", 1.0)
+    sized = [dict(zip(names, size, strict=False)) | options for size in sizes]
+    return [Draw("paths", one | {"power": power}, note, 1e-5, scale, observe) for one in sized]
 
 
 RULE = (
