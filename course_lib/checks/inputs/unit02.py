@@ -6,9 +6,7 @@ every text. It says what a text is worth, and never what a token of it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
 import torch
@@ -223,8 +221,8 @@ def everyone(rng, n, worth):
 
 def largest(rng, n):
     """A game in which only the largest weight among those present counts."""
-    weights = rng.uniform(0.5, 5, size=n).tolist()
-    return (lambda present: max([w for w, there in zip(weights, present) if there], default=0)), n
+    weights = rng.uniform(0.5, 5, size=n)
+    return (lambda present: float(np.max(weights * [bool(p) for p in present]))), n
 
 
 # --- 02.7 causal_rank(scores, causes) ----------------------------------------------------------
@@ -249,28 +247,23 @@ def ranked(rng, above, tied, below, causes, tied_causes=0, scale=1.0):
     return scores.tolist(), places
 
 
-def given(rng, *, values):
-    """Fixed arguments."""
+def given(rng, values):
+    """These arguments, as they are."""
     return tuple(values)
 
 
-# --- observers: one of two values that an answer returns ---------------------------------------
+# --- observers: one of two things that an answer returns ----------------------------------------
 
 
-def _pair(answer: Any) -> tuple | list:
-    answer = (
-        list(answer) if isinstance(answer, torch.Tensor | np.ndarray) and len(answer) else answer
-    )
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong("Return two things, as `return first, second`.")
-    return answer
+def first_value(call, *arguments, number=0):
+    """The first of two things, scores or a rank, whatever the second is."""
+    pair = call(*arguments)
+    pair = tuple(pair) if isinstance(pair, torch.Tensor | np.ndarray) and pair.ndim else pair
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise Wrong("Return two things: return first, second")
+    return pair[number]
 
 
-def first_value(call: Callable[..., Any], *arguments: Any) -> Any:
-    """The first of the two things that an answer returns."""
-    return _pair(call(*arguments))[0]
-
-
-def second_value(call: Callable[..., Any], *arguments: Any) -> Any:
-    """The second of the two things that an answer returns."""
-    return _pair(call(*arguments))[1]
+def second_value(call, *arguments):
+    """The second of two things, whatever the first is."""
+    return first_value(call, *arguments, number=1)
