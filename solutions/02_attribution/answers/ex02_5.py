@@ -17,6 +17,11 @@ def share(n, size):
     return factorial(size) * factorial(n - size - 1) / factorial(n)
 
 
+def pairs(n, size):
+    """The weights that are right where no three tokens do anything together."""
+    return [(3 - n) / 2, 0.5, *[0.0] * n][size]
+
+
 def weighted(value, n, weight=share):
     phi = np.zeros(n)
     for i in range(n):
@@ -44,79 +49,54 @@ def over_orders(value, n, orders=permutations, afresh=True):
     return phi / len(chosen)
 
 
+ALONE = "You only looked at what a token adds to nothing."
 WEIGHTS = {
-    "You averaged over all coalitions with equal weight (the Banzhaf value). Every order of entering "
-    "has the same weight: a coalition of size s occurs in s! (n - s - 1)! of them.": (
-        lambda n, s: 2.0 ** (1 - n)
-    ),
+    "All coalitions got equal weight (Banzhaf); all orders of entering have: a coalition of size s "
+    "occurs in s! (n - s - 1)! of them.": lambda n, s: 2.0 ** (1 - n),
     "You added the gains of all coalitions up; they have to be weighted.": lambda n, s: 1,
-    "You only looked at what a token adds to nothing.": lambda n, s: s == 0,
-    "You only looked at what is lost when a token leaves the whole (erasure).": (
-        lambda n, s: s == n - 1
-    ),
+    ALONE: lambda n, s: s == 0,
+    "You only looked at what leaves the whole with a token (erasure).": lambda n, s: s == n - 1,
     "The weight |S|! (n - |S|)! / n! is one factor too large: n - |S| - 1, S does not contain i.": (
         lambda n, s: share(n, s) * (n - s)
     ),
-    "The factor (n - |S| - 1)! is missing in the weight.": lambda n, s: factorial(s) / factorial(n),
+    "The factor (n - |S| - 1)! is missing.": lambda n, s: factorial(s) / factorial(n),
     "The factor |S|! is missing in the weight.": lambda n, s: share(n, s) / factorial(s),
     "The division by n! is missing.": lambda n, s: share(n, s) * factorial(n),
-    "Each size of coalition got the same weight, but not each order: divide by n, the number of "
-    "sizes.": lambda n, s: 1 / comb(n - 1, s),
-    "The sign is turned round: a token is worth v(S + i) - v(S).": lambda n, s: -share(n, s),
+    "Each size of coalition got the same weight; divide by n.": lambda n, s: 1 / comb(n - 1, s),
+    "The sign is turned round: a token adds v(S + i) - v(S).": lambda n, s: -share(n, s),
 }
-for text, weight in WEIGHTS.items():
-    ANSWERS.variants(weighted, {text: {"weight": weight}})
+ANSWERS.variants(weighted, {text: {"weight": weight} for text, weight in WEIGHTS.items()})
 ANSWERS.variants(
     over_orders,
     {
-        "You used one order of entering, that of the text. Average over all orders.": {
-            "orders": lambda players: [players]
+        "You used one order of entering, that of the text.": {"orders": lambda tokens: [tokens]},
+        "Tokens worth the same to everyone get different values (symmetry): take all orders.": {
+            "orders": lambda tokens: [[*tokens[k:], *tokens[:k]] for k in tokens]
         },
-        "You turned one order round in a circle: tokens that are worth the same to everyone then "
-        "get different values (symmetry). Take all n! orders.": {
-            "orders": lambda players: [[*players[k:], *players[:k]] for k in players]
-        },
-        "Each order starts with nobody present; your list keeps its tokens.": {"afresh": False},
+        "Each order starts with no token; your list keeps those of the last.": {"afresh": False},
     },
 )
-VALUES = {
-    "You took absolute values; Shapley values are signed.": lambda phi, value, n: abs(phi),
-    "v of the empty set was taken as 0. It is the metric with nothing present, and is subtracted "
-    "like any other.": lambda phi, value, n: phi + value([False] * n) / n,
-    "You normalised the values; they have to sum to v(all) - v(none).": (
-        lambda phi, value, n: phi / phi.sum()
-    ),
-}
-for text, change in VALUES.items():
-    mistake(text, lambda v, n, change=change: change(weighted(v, n), v, n))
+mistake("You took absolute values; Shapley values are signed.", lambda *x: abs(weighted(*x)))
+mistake("v of the empty set was taken as 0. Subtract it like any other.",
+        lambda value, n: weighted(value, n) + value([False] * n) / n)  # fmt: skip
+mistake("You normalised the values; they have to sum to v(all) - v(none).",
+        lambda *given: weighted(*given) / weighted(*given).sum())  # fmt: skip
 
 
-@mistake(
-    "What the tokens do together is shared out evenly, also to a token that never changes "
-    "anything: it must get 0 (dummy)."
-)
+@mistake("A token that never changes anything must get 0 (dummy); you share the rest evenly.")
 def rest_evenly(value, n):
-    alone = weighted(value, n, WEIGHTS["You only looked at what a token adds to nothing."])
+    alone = weighted(value, n, WEIGHTS[ALONE])
     return alone + (value([True] * n) - value([False] * n) - alone.sum()) / n
 
 
-mistake(
-    "A single token gets v(present) - v(nothing).",
-    lambda value, n: weighted(value, n) if n > 1 else [value([True])],
-    held_out=True,
-)
-mistake(
-    "From 5 tokens on your values leave out what more than two tokens do together.",
-    lambda value, n: weighted(
-        value, n, share if n < 5 else lambda n, s: [(3 - n) / 2, 0.5][s] if s < 2 else 0.0
-    ),
-    held_out=True,
-)
-mistake(
-    "Where v is large and the gains are small, your values are off: keep float64.",
-    lambda value, n: weighted(lambda present: float(np.float32(value(present))), n),
-    held_out=True,
-)
+mistake("A single token gets v(present) - v(nothing).",
+        lambda value, n: weighted(value, n) if n > 1 else [value([True])],
+        held_out=True)  # fmt: skip
+mistake("From 5 tokens on your values leave out what more than two tokens do together.",
+        lambda value, n: weighted(value, n, share if n < 5 else pairs), held_out=True)  # fmt: skip
+mistake("Where v is large and the gains are small, your values are off: keep float64.",
+        lambda value, n: weighted(lambda present: float(np.float32(value(present))), n),
+        held_out=True)  # fmt: skip
 
 
 @witness("The rule")

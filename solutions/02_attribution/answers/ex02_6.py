@@ -9,14 +9,14 @@ from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("02.6", "comprehensiveness and sufficiency")
 right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+LOWEST = "Your order starts with the lowest score; the best token comes first."
 NAMES = ("comprehensiveness", "sufficiency")
 
 
 def without(tokens, places, baseline):
     """The text with the baseline token at these places, or without them if it is None."""
-    if baseline is None:
-        return [token for i, token in enumerate(tokens) if i not in places]
-    return [baseline if i in places else token for i, token in enumerate(tokens)]
+    filling = [] if baseline is None else [baseline]
+    return [t for i, own in enumerate(tokens) for t in (filling if i in places else [own])]
 
 
 def judge(score, tokens, scores, fractions, baseline=None, **change):
@@ -54,47 +54,42 @@ def with_tensors(score, tokens, scores, fractions, baseline=None):
     return {"sufficiency": means[1], "comprehensiveness": means[0]}
 
 
-CUTS = {
-    "You rounded the number of tokens down; round up, so that a small share is one token.": int,
-    "You rounded the number of tokens to the nearest whole one; round up.": round,
-    "You took at least one token, but rounded down otherwise; round up.": lambda k: max(1, int(k)),
-    "You took one more than k tokens: ceil(fraction * T) is k where it is whole.": (
-        lambda k: int(k) + 1
-    ),
-    "You took a fraction as a number of tokens.": lambda k: 1,
+CHANGES = {
+    "cut": {
+        "You rounded the number of tokens down; round up, so that a small share is a token.": int,
+        "You rounded the number of tokens to the nearest whole one; round up.": round,
+        "You took at least one token, but rounded down otherwise.": lambda k: max(1, int(k)),
+        "You took one token more than ceil(fraction * T).": lambda k: int(k) + 1,
+        "You took a fraction as a number of tokens.": lambda k: 1,
+    },
+    "key": {
+        "You ordered by absolute value; the order is by signed score.": lambda s, i: -abs(s),
+        LOWEST: lambda s, i: s,
+        "Tied tokens come in reverse; the earlier one comes first.": lambda s, i: (-s, -i),
+        "You ignored the scores and took the order of the text.": lambda s, i: i,
+    },
+    "best": {  # o: places, the best first; s: scores
+        "You took all tokens that are tied with the k-th; k tokens are the rationale.": (
+            lambda o, k, s: [i for i in o if s[i] >= s[o[k - 1]]]
+        ),
+        "You left out tokens without a positive score; take ceil(fraction * T) of them.": (
+            lambda o, k, s: [i for i in o[:k] if s[i] > 0]
+        ),
+        "You changed only the last of the k tokens; all go.": lambda o, k, s: o[k - 1 : k],
+    },
+    "used": {
+        "You used the first fraction only; take the mean over all.": lambda shares: shares[:1],
+        "You used the last fraction only; take the mean over all.": lambda shares: shares[-1:],
+    },
+    "count": {"You added the fractions up; take their mean.": lambda shares: 1},
 }
-KEYS = {
-    "You ordered by absolute value: a token that speaks against the target comes last.": (
-        lambda value, i: -abs(value)
-    ),
-    "Your order starts with the lowest score; the best comes first.": lambda value, i: value,
-    "Tied tokens come in reverse; with equal scores the earlier one comes first.": (
-        lambda value, i: (-value, -i)
-    ),
-    "You ignored the scores and took the order of the text.": lambda value, i: i,
-}
-BEST = {
-    "You took all tokens that are tied with the k-th; k tokens are the rationale.": (
-        lambda order, k, scores: [i for i in order if scores[i] >= scores[order[k - 1]]]
-    ),
-    "You left out tokens without a positive score; the rationale has ceil(fraction * T).": (
-        lambda order, k, scores: [i for i in order[:k] if scores[i] > 0]
-    ),
-    "You changed only the last of the k tokens; all k go together.": lambda o, k, _: o[k - 1 : k],
-}
-USED = {
-    "You used the first fraction only; take the mean over all.": lambda fractions: fractions[:1],
-    "You used the last fraction only; take the mean over all.": lambda fractions: fractions[-1:],
-}
-ADDED = {"You added the fractions up; take their mean.": lambda fractions: 1}
-CHANGES = {"cut": CUTS, "key": KEYS, "best": BEST, "used": USED, "count": ADDED}
 for option, table in CHANGES.items():
     ANSWERS.variants(judge, {text: {option: change} for text, change in table.items()})
-ANSWERS.variants(judge, {list(KEYS)[1]: {"key": lambda value, i: (value, -i)}})
+ANSWERS.variants(judge, {LOWEST: {"key": lambda s, i: (s, -i)}})
 
 
 def changed(names, change):
-    """Another value for these measures: ``change`` of the right one and m(x)."""
+    """A mistake: for these measures ``change`` of the loss and of m(x)."""
 
     def wrong(score, tokens, *given):
         found = judge(score, tokens, *given)
@@ -105,34 +100,26 @@ def changed(names, change):
 
 OF_LOSSES = {
     "You returned the metric of the changed texts; subtract it from m(x).": lambda v, m: m - v,
-    "The sign is turned round: both measures are m(x) minus the metric of the changed text.": (
-        lambda value, whole: -value
-    ),
+    "The sign is turned round: m(x) minus the metric of the changed text.": lambda v, m: -v,
     "You divided by m(x); the measures keep the unit of the metric.": lambda v, m: v / m,
 }
 for text, change in OF_LOSSES.items():
     mistake(text, changed(NAMES, change))
     for name in NAMES:
         mistake(f"The {name} alone is wrong. {text}", changed([name], change))
-mistake(
-    "Comprehensiveness and sufficiency are swapped: comprehensiveness takes the best tokens away, "
-    "sufficiency keeps them alone.",
-    lambda *given: dict(zip(NAMES, list(judge(*given).values())[::-1], strict=True)),
-)
-mistake(
-    "You deleted tokens although a baseline token was given.",
-    lambda *given: judge(*given[:4]),
-)
-mistake(
-    "With baseline=None leave the tokens out; do not put token 0 there.",
-    lambda *given: judge(*given[:4], given[4] or 0),
-)
+mistake("The two are swapped: comprehensiveness takes the best tokens away, sufficiency keeps them.",
+        lambda *given: dict(zip(NAMES, [*judge(*given).values()][::-1], strict=True)))  # fmt: skip
+mistake("You deleted tokens although a baseline token was given.", lambda *x: judge(*x[:4]))
+mistake("With baseline=None leave the tokens out; do not put token 0 there.",
+        lambda *given: judge(*given[:4], given[4] or 0))  # fmt: skip
+mistake("Baseline token 0 is a token like any other: only None means deletion.",
+        lambda *given: judge(*given[:4], *[token or None for token in given[4:]]),
+        held_out=True)  # fmt: skip
+mistake("Without `baseline` tokens are left out.",
+        lambda *given: judge(*given[:4], *(given[4:] or [0])), held_out=True)  # fmt: skip
 
 
-@mistake(
-    "You added up the attribution itself. The measures ask the model: call score on the changed "
-    "texts."
-)
+@mistake("You added up the attribution itself: call score on the changed texts.")
 def sums_of_scores(score, tokens, scores, fractions, *baseline):
     best = sorted(scores, reverse=True)
     sums = [sum(best[: ceil(fraction * len(tokens))]) for fraction in fractions]
@@ -140,49 +127,32 @@ def sums_of_scores(score, tokens, scores, fractions, *baseline):
     return dict(zip(NAMES, (found, sum(scores) - found), strict=True))
 
 
-mistake(
-    "Baseline token 0 is a token like any other: only None means deletion.",
-    lambda *given: judge(*given[:4], *[token or None for token in given[4:]]),
-    held_out=True,
-)
-mistake(
-    "Without `baseline` tokens are left out.",
-    lambda *given: judge(*given[:4], *(given[4:] or [0])),
-    held_out=True,
-)
-
-
 @witness("missing ['comprehensiveness']")
 def short_names(*given):
-    found = judge(*given)
-    return {"comp": found["comprehensiveness"], "sufficiency": found["sufficiency"]}
+    return {name[:4]: loss for name, loss in judge(*given).items()}
 
 
 @witness("The rule")
-def same_words_together(score, tokens, *given):
-    return judge(lambda text: score([t for t in text if t in tokens]), tokens, *given)
+def to_four_decimals(*given):
+    return {name: round(loss, 4) for name, loss in judge(*given).items()}
 
 
 def draws(*texts, note="", **options):
     """Each text is (length, shares of its tokens)."""
-    return [
-        Draw("judged", {"length": length, "fractions": shares} | options, note, 1e-6)
-        for length, shares in texts
-    ]
+    given = [{"length": length, "fractions": shares} | options for length, shares in texts]
+    return [Draw("judged", one, note, 1e-6) for one in given]
 
 
 RULE = (
     "The rule: for each fraction take the ceil(fraction * T) tokens with the highest scores: m(x) "
     "minus the metric without them, and m(x) minus the metric of them alone; then the means."
 )
-PLAIN, ORDERED = [], []
-for baseline in (25, None):
-    PLAIN += draws((5, [0.3, 0.7]), (6, [0.5]), (7, [0.2, 0.5, 0.9]), baseline=baseline)
-    PLAIN += draws((4, [1.0]), baseline=baseline, note="With fraction 1 all tokens are chosen.")
-    TIED = [(5, [0.1, 0.5]), (7, [0.2, 0.5]), (8, [0.1, 0.3, 0.6])]
-    ORDERED += draws(*TIED, baseline=baseline, ties=2, note="Some scores are tied.")
+PLAIN, TIED = [], []
+for token in (25, None):
+    PLAIN += draws((5, [0.3, 0.7]), (6, [0.5]), (7, [0.2, 0.5, 0.9]), (4, [1.0]), baseline=token)
+    TIED += draws((5, [0.1, 0.5]), (7, [0.2, 0.5]), (8, [0.1, 0.3, 0.6]), baseline=token, ties=2)
 ANSWERS.part("a sum of known effects", 5, PLAIN, RULE)
-ANSWERS.part("order and rounding", 4, ORDERED, RULE)
+ANSWERS.part("order and rounding", 4, TIED, f"{RULE} Some scores here are tied.")
 SHARES = [(4, [0.3]), (9, [0.15, 0.6, 1.0])]
 HARD = draws(*SHARES, ties=1, baseline=0, note="All scores are tied; the baseline is token 0.")
 HARD += draws(*SHARES, ties=1, default=True, note="All scores are tied; no baseline is given.")

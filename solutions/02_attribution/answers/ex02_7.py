@@ -1,6 +1,7 @@
 """02.7, the rank of the cause, and chance: answers, mistakes and draws (instructors only)."""
 
 from math import ceil, comb, floor
+from statistics import mean
 
 import numpy as np
 
@@ -47,42 +48,37 @@ def by_survival(scores, causes):
 
 
 BEST = "The rank is that of the best cause."
-RANKS = {
-    "Ties are counted fully; each is one half.": lambda top, rest, own: rank(top, rest, tie=1),
-    "Ties are not counted at all; each is one half.": lambda top, rest, own: rank(top, rest, tie=0),
-    "Several tokens with the cause's score count one half each.": (
-        lambda top, rest, own: rank(top, rest, tie=0) + 0.5 * (top in rest)
-    ),
+RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, o: of the causes
+    "Ties are counted fully; each is one half.": lambda t, r, o: rank(t, r, tie=1),
+    "Ties are not counted at all; each is one half.": lambda t, r, o: rank(t, r, tie=0),
+    "Several tied tokens count one half each.": lambda t, r, o: rank(t, r, tie=0) + (t in r) / 2,
     "You rounded the rank up; a tie gives half a rank.": lambda *given: ceil(rank(*given)),
     "You rounded the rank down; a tie gives half a rank.": lambda *given: floor(rank(*given)),
     "Tokens that score higher count one each, also if they are tied with each other.": (
-        lambda top, rest, own: 1 + len({s for s in rest if s > top}) + 0.5 * rest.count(top)
+        lambda t, r, o: rank(t, {score for score in r if score > t}) + r.count(t) / 2
     ),
     "You rounded the scores. Only equal scores are ties.": (
-        lambda top, rest, own: rank(round(top, 1), [round(score, 1) for score in rest])
+        lambda t, r, o: rank(round(t, 1), [round(score, 1) for score in r])
     ),
     "Ranks start at 1, for the top.": lambda *given: rank(*given) - 1,
-    f"You took the worst of the causes. {BEST}": lambda top, rest, own: rank(min(own), rest),
-    f"You took the first cause of the list. {BEST}": lambda top, rest, own: rank(own[0], rest),
-    f"You averaged the ranks of the causes. {BEST}": (
-        lambda top, rest, own: np.mean([rank(value, rest) for value in own])
+    f"You took the worst of the causes. {BEST}": lambda t, r, o: rank(min(o), r),
+    f"You took the first cause of the list. {BEST}": lambda t, r, o: rank(o[0], r),
+    f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: mean(rank(s, r) for s in o),
+    f"You averaged ranks among all tokens. {BEST}": (
+        lambda t, r, o: mean(rank(s, r + o) - 0.5 for s in o)
     ),
-    f"You averaged the ranks of the causes among all tokens. {BEST}": (
-        lambda top, rest, own: np.mean([rank(value, rest + own) - 0.5 for value in own])
+    "A cause does not compete with itself.": lambda t, r, o: rank(t, r + o),
+    "You ranked from the lowest score up.": lambda t, r, o: rank(-t, [-score for score in r]),
+    "You ranked from the lowest score up, and the causes, too; the highest has rank 1.": (
+        lambda t, r, o: rank(-min(o), [-score for score in r])
     ),
-    "A cause does not compete with itself.": lambda top, rest, own: rank(top, rest + own),
-    "You ranked from the lowest score up; the highest score has rank 1.": (
-        lambda top, rest, own: rank(-top, [-score for score in rest])
-    ),
-    "You ranked from the lowest score up; the highest score has rank 1, for all causes.": (
-        lambda top, rest, own: rank(-min(own), [-score for score in rest])
-    ),
-    "You ranked by absolute value. A cause supports the right word: rank signed scores.": (
-        lambda top, rest, own: rank(max(map(abs, own)), [*map(abs, rest)])
+    "You ranked by absolute value. Rank signed scores.": (
+        lambda t, r, o: rank(max(map(abs, o)), [*map(abs, r)])
     ),
     "You returned 1 / rank; return the rank itself.": lambda *given: 1 / rank(*given),
 }
 LARGER = "The mean of 1 / rank is larger."
+SHARED = "The causes share one order."
 CHANCES = {
     "This is the chance for one cause; several come earlier.": lambda n, c: chance(n, 1),
     f"You returned 1 / the expected rank. {LARGER}": lambda n, c: (c + 1) / (n + 1),
@@ -90,35 +86,27 @@ CHANCES = {
     "You returned the expected rank; average 1 / rank.": lambda n, c: (n + 1) / (c + 1),
     "You returned the chance to have a cause on top; average 1 / rank.": lambda n, c: c / n,
     f"You returned 1 / T. {LARGER}": lambda n, c: 1 / n,
-    "You multiplied the chance for one cause by c; the causes share one order.": (
-        lambda n, c: c * chance(n, 1)
-    ),
-    "You multiplied the chance for one cause by c, up to 1; the causes share one order.": (
-        lambda n, c: min(1.0, c * chance(n, 1))
-    ),
+    f"You multiplied the chance for one cause. {SHARED}": lambda n, c: c * chance(n, 1),
+    f"You multiplied the chance, up to 1. {SHARED}": lambda n, c: min(1.0, c * chance(n, 1)),
     "You averaged over the possible ranks as if all were as likely.": (
-        lambda n, c: np.mean([1 / r for r in range(1, n - c + 2)])
+        lambda n, c: mean(1 / r for r in range(1, n - c + 2))
+    ),
+}
+HIDDEN = {
+    "Causes do not compete, also if they are tied with each other.": (
+        lambda t, r, o: rank(t, r + o) - 0.5
+    ),
+    "Only equal scores are ties, however small.": (
+        lambda t, r, o: rank(0, [0 if np.isclose(score, t) else score - t for score in r])
     ),
 }
 ANSWERS.variants(judged, {text: {"rank": change} for text, change in RANKS.items()})
 ANSWERS.variants(judged, {text: {"chance": change} for text, change in CHANCES.items()})
-mistake(
-    "A place was taken as a rank.",
-    lambda scores, causes: (1 + max(causes, key=lambda i: scores[i]), judged(scores, causes)[1]),
-)
-mistake(
-    "You returned the reciprocal rank of these scores. Chance does not depend on the scores.",
-    lambda scores, causes: (judged(scores, causes)[0], 1 / judged(scores, causes)[0]),
-)
-HIDDEN = {
-    "Causes do not compete with each other, also if they are tied with each other.": (
-        lambda top, rest, own: rank(top, rest + own) - 0.5
-    ),
-    "Only equal scores are ties, however small the scores are.": (
-        lambda top, rest, own: rank(0, [0 if np.isclose(s, top) else s - top for s in rest])
-    ),
-}
 ANSWERS.variants(judged, {text: {"rank": f} for text, f in HIDDEN.items()}, held_out=True)
+mistake("A place was taken as a rank.",
+        lambda s, causes: (1 + causes[np.argmax(np.array(s)[causes])], judged(s, causes)[1]))  # fmt: skip
+mistake("You returned the reciprocal rank of these scores; chance does not depend on them.",
+        lambda *given: (judged(*given)[0], 1 / judged(*given)[0]))  # fmt: skip
 
 
 @witness("The rule: chance")
@@ -146,9 +134,7 @@ ANSWERS.part("chance level", 3, ANY, CHANCE)
 MORE = []
 for observe in ("first_value", "second_value"):
     for size in ((1, 2, 3, 3), (0, 0, 4, 2), (2, 1, 33, 4)):
-        MORE += draws(
-            observe, size, tied_causes=size[3] - 1, note="Causes are tied with each other."
-        )
+        MORE += draws(observe, size, tied_causes=size[3] - 1, note="Causes are tied.")
     MORE += draws(observe, (4, 1, 20, 25), (0, 0, 0, 1), (0, 8, 0, 1), (1, 1, 0, 1))
     MORE += draws(observe, (3, 1, 6, 2), scale=1e-9) + draws(observe, (3, 1, 6, 2), scale=1e5)
 ANSWERS.part("tied causes, many tokens", 2, MORE, f"{RANK} {CHANCE}", held_out=True)
