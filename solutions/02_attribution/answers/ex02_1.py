@@ -59,21 +59,15 @@ CHANGES = {
         f"You added up the positions. {LAST}": lambda table: table.sum(0),
     },
     "axis": {"You normalised over the positions (axis 0): each row is one distribution.": 0},
-    "scales": {
-        f"For output={asked!r} you returned the {got}; check the branches of your function.": (
-            SCALES | {asked: SCALES[got]}
-        )
-        for asked, got in permutations(SCALES, 2)
-    }
-    | {
-        f"You returned the {name} whatever the output; it names the scale.": (
-            dict.fromkeys(SCALES, scale)
-        )
-        for name, scale in SCALES.items()
-    },
 }
 for option, table in CHANGES.items():
     ANSWERS.variants(metric, {text: {option: change} for text, change in table.items()})
+for asked, got in permutations(SCALES, 2):
+    text = f"For output={asked!r} you returned the {got}; check the branches of your function."
+    mistake(text, partial(metric, scales=SCALES | {asked: SCALES[got]}))
+for name, scale in SCALES.items():
+    text = f"You returned the {name} whatever the output; it names the scale."
+    mistake(text, partial(metric, scales=dict.fromkeys(SCALES, scale)))
 mistake("The sign is turned round: more support is a higher metric.", lambda *x: -metric(*x))
 
 
@@ -82,9 +76,7 @@ def in_bits(logits, target, foil=None, output="logprob"):
     return metric(logits, target, foil, output) / (np.log(2) if output == "logprob" else 1)
 
 
-@mistake(
-    "You compared the two words only with each other (a softmax over two). Take the whole row."
-)
+@mistake("You compared the two words only with each other (a softmax over two).")
 def only_two_words(logits, target, foil=None, output="logprob"):
     both = (logits, target, None) if foil is None else (logits[:, [target, foil]], 0, 1)
     return metric(*both, output)
@@ -97,27 +89,19 @@ def log_of_difference(logits, target, foil=None, output="logprob"):
     return found.abs().log() if wrong else found
 
 
-HIDDEN = {
-    "The metric is off where logits are large or far apart: convert to float64 first.": [
-        {"cast": cast} for cast in (torch.clone, torch.Tensor.float)
-    ],
-    "You took the logarithm of a probability that is 0: use log_softmax.": [
-        {"scales": SCALES | {"logprob": lambda row, axis: torch.softmax(row, axis).log()}}
-    ],
-}
-for text, options in HIDDEN.items():
-    mistake(text, *(partial(metric, **option) for option in options), held_out=True)
-mistake(
-    "Token id 0 is a word like any other: only foil=None means that there is no foil.",
-    lambda logits, target, foil=None, *output: metric(logits, target, foil or None, *output),
-    held_out=True,
-)
-mistake(
-    "Without `output` the metric is in log-probabilities.",
-    lambda logits, target, foil=None, output="prob": metric(logits, target, foil, output),
-    lambda logits, target, foil=None, output="logit": metric(logits, target, foil, output),
-    held_out=True,
-)
+mistake("The metric is off where logits are large or far apart: convert to float64 first.",
+        *(partial(metric, cast=cast) for cast in (torch.clone, torch.Tensor.float)),
+        held_out=True)  # fmt: skip
+LOGS = SCALES | {"logprob": lambda row, axis: torch.softmax(row, axis).log()}
+mistake("You took the logarithm of a probability that is 0: use log_softmax.",
+        partial(metric, scales=LOGS), held_out=True)  # fmt: skip
+mistake("Token id 0 is a word like any other: only foil=None means that there is no foil.",
+        lambda logits, target, foil=None, *output: metric(logits, target, foil or None, *output),
+        held_out=True)  # fmt: skip
+mistake("Without `output` the metric is in log-probabilities.",
+        lambda logits, target, foil=None, output="prob": metric(logits, target, foil, output),
+        lambda logits, target, foil=None, output="logit": metric(logits, target, foil, output),
+        held_out=True)  # fmt: skip
 
 
 @witness("The rule")

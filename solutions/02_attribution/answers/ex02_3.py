@@ -61,10 +61,12 @@ def with_arrays(score, tokens, keep, background, kind="interventional"):
     return np.mean([score(row.tolist()) for row in np.where(mask, text, table)])
 
 
-MIXED = (
-    "Each missing token must come from its own place in the same row: one row fills all gaps, the "
-    "next row fills them again."
+MIXED = "Each missing token comes from its own place: one row fills all gaps, then the next."
+WHOLE = "You averaged the score of whole background rows; present tokens come from the text."
+ALL = (
+    "You used every row; the observational value keeps the rows that agree with the present tokens."
 )
+SOME = "You left out rows that disagree; the interventional value uses every row."
 
 
 def gaps_reversed(tokens, row, keep):
@@ -72,28 +74,29 @@ def gaps_reversed(tokens, row, keep):
     return [own if there else drawn.pop() for own, there in zip(tokens, keep, strict=True)]
 
 
-ANSWERS.variants(
-    value,
-    {
-        "You replaced the tokens that are present. keep[i] is True where the token of the text "
-        "stays.": {"fill": lambda tokens, row, keep: filled(row, tokens, keep)},
-        "You averaged the score of whole background rows; the present tokens have to come from "
-        "the text.": {"fill": lambda tokens, row, keep: row},
-        MIXED: {"fill": gaps_reversed},
-        "You added the values up; an expectation is their mean.": {"average": lambda v, _: sum(v)},
-        "You used one row only. Take the mean over the rows.": {"average": lambda v, _: v[0]},
-        "You divided by the number of all rows; divide by the number of rows that agree.": {
-            "average": lambda values, rows: sum(values) / len(rows)
-        },
-        "You left out rows that disagree with the present tokens. That is the observational "
-        "value; the interventional one uses every row.": {"fits": dict.fromkeys(FITS, agrees)},
-        "You used every row, whatever the present tokens. That is the interventional value; the "
-        "observational one keeps the rows that agree.": {"fits": dict.fromkeys(FITS, every)},
+CHANGES = {
+    "fill": {
+        "You replaced the tokens that are present.": lambda text, row, keep: filled(
+            row, text, keep
+        ),
+        WHOLE: lambda text, row, keep: row,
+        MIXED: gaps_reversed,
     },
-)
+    "average": {
+        "You added the values up; an expectation is their mean.": lambda values, rows: sum(values),
+        "You used one row only. Take the mean over the rows.": lambda values, rows: values[0],
+        "You divided by the number of all rows; divide by the number of rows that agree.": (
+            lambda values, rows: sum(values) / len(rows)
+        ),
+    },
+    "fits": {SOME: dict.fromkeys(FITS, agrees), ALL: dict.fromkeys(FITS, every)},
+}
+for option, table in CHANGES.items():
+    ANSWERS.variants(value, {text: {option: change} for text, change in table.items()})
 OBSERVED = {
-    "You compared which words occur, wherever they stand. A row agrees if it has each present "
-    "token at its own place.": lambda text, row, keep: {*present(text, keep)} <= {*row},
+    "You compared which words occur, wherever they stand; each has its own place.": (
+        lambda text, row, keep: {*present(text, keep)} <= {*row}
+    ),
     "Your rows agree with the text in some present token; they have to agree in all.": (
         lambda text, row, keep: any(map(eq, present(text, keep), present(row, keep)))
     ),
@@ -110,25 +113,17 @@ def gaps_apart(score, tokens, keep, rows, kind="interventional"):
     return np.mean([score(text) for text in product(*columns)])
 
 
-mistake(
-    "You counted equal rows once. A row that occurs twice is twice as probable.",
-    lambda score, tokens, keep, rows, *kind: value(
-        score, tokens, keep, [list(row) for row in dict.fromkeys(map(tuple, rows))], *kind
-    ),
-)
-mistake(
-    "You returned m(x) - v(x_S); return the value v(x_S) itself.",
-    lambda score, tokens, *given: score(tokens) - value(score, tokens, *given),
-)
-mistake(
-    "You returned m(x), the score of the whole text.",
-    lambda score, tokens, *given: score(tokens),
-)
-mistake(
-    "Without `kind` the value is the interventional one.",
-    lambda score, tokens, keep, rows, kind="observational": value(score, tokens, keep, rows, kind),
-    held_out=True,
-)
+@mistake("You counted equal rows once. A row that occurs twice is twice as probable.")
+def distinct(score, tokens, keep, rows, *kind):
+    return value(score, tokens, keep, [*map(list, dict.fromkeys(map(tuple, rows)))], *kind)
+
+
+mistake("You returned m(x), the score of the whole text.", lambda score, text, *_: score(text))
+mistake("You returned m(x) - v(x_S); return the value v(x_S) itself.",
+        lambda score, tokens, *given: score(tokens) - value(score, tokens, *given))  # fmt: skip
+mistake("Without `kind` the value is the interventional one.",
+        lambda *given: value(*given[:4], *(given[4:] or ["observational"])),
+        held_out=True)  # fmt: skip
 
 
 @witness("The rule")
@@ -143,38 +138,30 @@ RULE = (
 )
 
 
-def draws(*keeps, kinds=tuple(FITS), note="", builder="backgrounds", **options):
+def draws(*keeps, kinds=tuple(FITS), note="", builder="backgrounds", refused=False, **options):
+    """In a text of ``keeps`` x marks a token that is present."""
+    given = [{"keep": [there == "x" for there in text]} | options for text in keeps]
     return [
-        Draw(builder, {"keep": keep, "kind": kind} | options, note, 1e-6)
-        for keep in ([there == "x" for there in text] for text in keeps)
+        Draw(builder, one | {"kind": kind}, note, 1e-6, refused=refused)
+        for one in given
         for kind in kinds
     ]
 
 
-# x marks a token that is present.
 for kind in FITS:
-    table = draws("x.x.", kinds=[kind], rows=9, agreeing=4)
-    table += draws(".x.xx.", kinds=[kind], rows=12, agreeing=5)
-    ANSWERS.part(kind, 5, table + draws(".x.", kinds=[kind], rows=8, agreeing=3), RULE)
-ALL = ["".join(places) for places in product("x.", repeat=3)]
+    rows = draws("x.x.", kinds=[kind], rows=9, agreeing=4)
+    rows += draws(".x.xx.", kinds=[kind], rows=12, agreeing=5)
+    ANSWERS.part(kind, 5, rows + draws(".x.", kinds=[kind], rows=8, agreeing=3), RULE)
 NOTE = "The words of this table are independent of each other: both kinds give the same value."
-INDEPENDENT = draws(*ALL, note=NOTE, builder="independent")
-DEFAULT = draws("x.x", rows=6, agreeing=2, kinds=[None], note="Without `kind`: interventional.")
-OTHERS = draws("x", ".", rows=5, agreeing=3, note="A text of one token.")
-OTHERS += draws("..x.", rows=1, agreeing=1) + draws("xxx", "...", rows=7, agreeing=3)
-for size in (1e-5, 1e5):
-    OTHERS += draws("x..x", rows=6, agreeing=3, size=size)
-ANSWERS.part("independent words", 3, INDEPENDENT + DEFAULT + OTHERS, RULE, held_out=True)
-NONE = "No row has all the present tokens, so the table says nothing: raise ValueError."
-BAD = [
-    Draw("backgrounds", draw.options | {"rows": 5, "agreeing": agreeing}, note, refused=True)
-    for keep, kind, agreeing, note in [
-        ("xx.", "observational", 0, NONE),
-        ("xxx", "observational", 0, NONE),
-        ("x..", "observational", 0, NONE),
-        ("x..", "conditional", 2, "An unknown kind must raise ValueError."),
-        ("x..", "", 2, "An unknown kind must raise ValueError."),
-    ]
-    for draw in draws(keep, kinds=[kind])
-]
-ANSWERS.part("no row agrees", 2, BAD, "A value needs rows and a known kind.", held_out=True)
+HARD = draws(*map("".join, product("x.", repeat=3)), note=NOTE, builder="independent")
+HARD += draws("x.x", rows=6, agreeing=2, kinds=[None], note="Without `kind`: interventional.")
+HARD += draws("x", ".", rows=5, agreeing=3, note="A text of one token.")
+HARD += draws("..x.", rows=1, agreeing=1) + draws("xxx", "...", rows=7, agreeing=3)
+HARD += draws("x..x", rows=6, agreeing=3, size=1e-5) + draws("x..x", rows=6, agreeing=3, size=1e5)
+ANSWERS.part("independent words", 3, HARD, RULE, held_out=True)
+NOTE = "No row has all the present tokens, so the table says nothing: raise ValueError."
+BAD = {"rows": 5, "agreeing": 0, "refused": True}
+NONE = draws("xx.", "xxx", "x..", kinds=["observational"], note=NOTE, **BAD)
+NOTE = "An unknown kind must raise ValueError."
+UNKNOWN = draws("x..", kinds=["conditional", ""], note=NOTE, **BAD)
+ANSWERS.part("no row agrees", 2, NONE + UNKNOWN, NOTE, held_out=True)

@@ -107,7 +107,7 @@ for text, change in OF_LOSSES.items():
     mistake(text, changed(NAMES, change))
     for name in NAMES:
         mistake(f"The {name} alone is wrong. {text}", changed([name], change))
-mistake("The two are swapped: comprehensiveness takes the best tokens away, sufficiency keeps them.",
+mistake("The two are swapped: comprehensiveness takes the best away, sufficiency keeps them.",
         lambda *given: dict(zip(NAMES, [*judge(*given).values()][::-1], strict=True)))  # fmt: skip
 mistake("You deleted tokens although a baseline token was given.", lambda *x: judge(*x[:4]))
 mistake("With baseline=None leave the tokens out; do not put token 0 there.",
@@ -121,15 +121,9 @@ mistake("Without `baseline` tokens are left out.",
 
 @mistake("You added up the attribution itself: call score on the changed texts.")
 def sums_of_scores(score, tokens, scores, fractions, *baseline):
-    best = sorted(scores, reverse=True)
-    sums = [sum(best[: ceil(fraction * len(tokens))]) for fraction in fractions]
-    found = sum(sums) / len(sums)
+    best = [sorted(scores, reverse=True)[: ceil(share * len(tokens))] for share in fractions]
+    found = sum(map(sum, best)) / len(best)
     return dict(zip(NAMES, (found, sum(scores) - found), strict=True))
-
-
-@witness("missing ['comprehensiveness']")
-def short_names(*given):
-    return {name[:4]: loss for name, loss in judge(*given).items()}
 
 
 @witness("The rule")

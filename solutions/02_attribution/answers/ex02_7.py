@@ -57,24 +57,18 @@ RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, 
     "Tokens that score higher count one each, also if they are tied with each other.": (
         lambda t, r, o: rank(t, {score for score in r if score > t}) + r.count(t) / 2
     ),
-    "You rounded the scores. Only equal scores are ties.": (
-        lambda t, r, o: rank(round(t, 1), [round(score, 1) for score in r])
+    "You rounded the scores; only equal ones tie.": lambda t, r, o: rank(
+        round(t, 1), np.round(r, 1)
     ),
     "Ranks start at 1, for the top.": lambda *given: rank(*given) - 1,
     f"You took the worst of the causes. {BEST}": lambda t, r, o: rank(min(o), r),
     f"You took the first cause of the list. {BEST}": lambda t, r, o: rank(o[0], r),
     f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: mean(rank(s, r) for s in o),
-    f"You averaged ranks among all tokens. {BEST}": (
-        lambda t, r, o: mean(rank(s, r + o) - 0.5 for s in o)
-    ),
+    f"You averaged ranks among all. {BEST}": lambda t, r, o: mean(rank(s, r + o) for s in o) - 0.5,
     "A cause does not compete with itself.": lambda t, r, o: rank(t, r + o),
     "You ranked from the lowest score up.": lambda t, r, o: rank(-t, [-score for score in r]),
-    "You ranked from the lowest score up, and the causes, too; the highest has rank 1.": (
-        lambda t, r, o: rank(-min(o), [-score for score in r])
-    ),
-    "You ranked by absolute value. Rank signed scores.": (
-        lambda t, r, o: rank(max(map(abs, o)), [*map(abs, r)])
-    ),
+    "You ranked all from the lowest score up.": lambda t, r, o: rank(-min(o), [-s for s in r]),
+    "You ranked by absolute value, not signed.": lambda t, r, o: rank(max(np.abs(o)), np.abs(r)),
     "You returned 1 / rank; return the rank itself.": lambda *given: 1 / rank(*given),
 }
 LARGER = "The mean of 1 / rank is larger."
@@ -93,9 +87,7 @@ CHANCES = {
     ),
 }
 HIDDEN = {
-    "Causes do not compete, also if they are tied with each other.": (
-        lambda t, r, o: rank(t, r + o) - 0.5
-    ),
+    "Causes tied with each other do not compete.": lambda t, r, o: rank(t, r + o) - 0.5,
     "Only equal scores are ties, however small.": (
         lambda t, r, o: rank(0, [0 if np.isclose(score, t) else score - t for score in r])
     ),
@@ -104,7 +96,7 @@ ANSWERS.variants(judged, {text: {"rank": change} for text, change in RANKS.items
 ANSWERS.variants(judged, {text: {"chance": change} for text, change in CHANCES.items()})
 ANSWERS.variants(judged, {text: {"rank": f} for text, f in HIDDEN.items()}, held_out=True)
 mistake("A place was taken as a rank.",
-        lambda s, causes: (1 + causes[np.argmax(np.array(s)[causes])], judged(s, causes)[1]))  # fmt: skip
+        lambda s, causes: (1 + max(causes, key=lambda i: s[i]), judged(s, causes)[1]))  # fmt: skip
 mistake("You returned the reciprocal rank of these scores; chance does not depend on them.",
         lambda *given: (judged(*given)[0], 1 / judged(*given)[0]))  # fmt: skip
 
