@@ -27,8 +27,7 @@ def readings(
     """
     logits = rng.normal(size=(tokens, vocabulary)) * 1.5
     logits += rng.uniform(2, 5, size=(tokens, 1)) * rng.choice([-1, 1]) + shift
-    drawn = rng.choice(np.arange(1, vocabulary), size=2, replace=False).tolist()
-    one, two = words or drawn
+    one, two = words or rng.choice(np.arange(1, vocabulary), size=2, replace=False).tolist()
     last, third = logits[-1], next(i for i in range(vocabulary) if i not in (one, two))
     if favoured is not None:  # well apart, so that no rounding turns them round
         last[one] = last[two] + (1 if favoured else -1) * rng.uniform(0.5, 2)
@@ -38,8 +37,8 @@ def readings(
     if minus_inf:
         logits[:, third] = -np.inf
     table = torch.tensor(logits).to(getattr(torch, dtype)).requires_grad_(grad)
-    start = (table, one, two if foil else None)
-    return start if output is None else (*start, output)
+    given = (table, one, two) if foil or output else (table, one)
+    return given if output is None else (*given[:2], two if foil else None, output)
 
 
 # --- texts and models of them (02.2, 02.3, 02.6) -----------------------------------------------
@@ -90,12 +89,11 @@ def backgrounds(rng, keep, rows, agreeing, kind=None, **model):
             row = [t if i in present else t + 10 for i, t in enumerate(row)]
             # Half of these rows differ in one present place, the others have the present words
             # all in other places.
-            changed = int(rng.integers(50, 60))
             if n % 2 and len(present) > 1:
                 for i, j in zip(present, present[1:] + present[:1], strict=True):
                     row[i] = tokens[j]
             elif present:
-                row[present[n // 2 % len(present)]] = changed
+                row[present[n // 2 % len(present)]] = int(rng.integers(50, 60))
         table.append(row)
     if agreeing > 1:
         table[agreeing - 1] = list(table[0])
@@ -128,32 +126,27 @@ def judged(rng, length, fractions, baseline=None, ties=0, default=False, **model
 # --- 02.4 integrated_gradients(gradient, value, x, baseline, steps) ----------------------------
 
 
-class Polynomial:
-    """m(x) = sum of weight * x^power, or with ``together`` the power of the weighted sum.
+def polynomial(weights, constant, power, together):
+    """(gradient, value) of m(x) = sum of weight * x^power + constant at points [N, T, d].
 
-    A point is [T, d]; ``value`` and ``gradient`` take points [N, T, d] and keep their type.
+    With ``together`` it is the power of the weighted sum. Both keep the type of the points.
     """
 
-    def __init__(self, weights, power, together, constant):
-        self.weights, self.power = torch.tensor(weights), power
-        self.together, self.constant = together, constant
-
-    def _inner(self, points):
-        if not isinstance(points, torch.Tensor) or points.dim() != 3:
+    def inner(points):
+        if points.dim() != 3 or points.shape[1:] != weights.shape:
             raise ValueError("Points are a tensor [N, T, d]; for a single point use x[None].")
-        if points.shape[1:] != self.weights.shape:
-            raise ValueError(f"Points must be [N, {', '.join(map(str, self.weights.shape))}].")
         x = points.detach().double()
-        return (self.weights * x).sum((1, 2), keepdim=True) if self.together else x
+        return (weights * x).sum((1, 2), keepdim=True) if together else x
 
-    def value(self, points):
-        powers = self._inner(points) ** self.power
-        total = powers if self.together else self.weights * powers
-        return (total.sum((1, 2)) + self.constant).to(points.dtype)
+    def value(points):
+        powers = inner(points) ** power
+        total = (powers if together else weights * powers).sum((1, 2))
+        return (total + constant).to(points.dtype)
 
-    def gradient(self, points):
-        slope = self.power * self._inner(points) ** (self.power - 1)
-        return (slope * self.weights).to(points.dtype)
+    def gradient(points):
+        return (power * inner(points) ** (power - 1) * weights).to(points.dtype)
+
+    return gradient, value
 
 
 def paths(
@@ -165,36 +158,32 @@ def paths(
     The sum of weight * (x - baseline)^3 has the sign that ``above`` asks for; ``size`` multiplies
     the metric; the token at ``still`` equals its baseline. The text is not contiguous.
     """
-    shape = (tokens, width)
-    weights = rng.uniform(0.3, 1, size=shape) * rng.choice([-1.0, 1.0], size=shape)
+    shape, kind = (tokens, width), getattr(torch, dtype)
+    weights = rng.uniform(0.3, 1, size=shape) * rng.choice([-size, size], size=shape)
     x, step = rng.uniform(0.8, 2, size=shape), rng.uniform(0.3, 1.2, size=shape)
     step *= rng.choice([-1, 1], size=shape)
     if above is not None and ((weights * step**3).sum() > 0) != above:
         weights *= -1
     if still is not None:
         step[still] = 0.0
-    constant = size * float(rng.uniform(1, 2))
-    model = Polynomial(weights * size, power, together, constant)
-    kind = getattr(torch, dtype)
-    text = torch.tensor(x.T).to(kind).T
-    given = model.gradient, model.value, text, torch.tensor(x - step).to(kind)
+    model = polynomial(torch.tensor(weights), size * rng.uniform(1, 2), power, together)
+    given = *model, torch.tensor(x.T).to(kind).T, torch.tensor(x - step).to(kind)
     return given if steps is None else (*given, steps)
 
 
 # --- 02.5 shapley(value, n) --------------------------------------------------------------------
 
 
-class Game:
-    """A set function made of dividends: v(S) is the sum of the dividends of all sets inside S."""
+def dividends_of(n, dividends):
+    """The game in which v(S) is the sum of the dividends of all sets inside S, and its size."""
 
-    def __init__(self, n, dividends):
-        self.n, self.dividends = n, dividends
-
-    def __call__(self, present):
-        if len(present) != self.n:
-            raise ValueError(f"value needs a list of {self.n} bools, got {len(present)} entries.")
+    def value(present):
+        if len(present) != n:
+            raise ValueError(f"value needs a list of {n} bools, got {len(present)} entries.")
         inside = {i for i, there in enumerate(present) if bool(there)}
-        return float(sum(d for members, d in self.dividends.items() if set(members) <= inside))
+        return float(sum(d for members, d in dividends.items() if inside.issuperset(members)))
+
+    return value, n
 
 
 def games(rng, n, most=None, twins=False, size=1.0, nothing=5.0):
@@ -203,20 +192,18 @@ def games(rng, n, most=None, twins=False, size=1.0, nothing=5.0):
     With ``twins`` token 0 changes nothing, and the last two are worth the same to everyone.
     """
     larger = [s for k in range(2, (most or n) + 1) for s in combinations(range(n), k)]
-    chosen = [(i,) for i in range(n)]
-    chosen += [larger[i] for i in rng.permutation(len(larger))[: 2 * n]]
-    signs = rng.choice([-1, 1], size=len(chosen))
-    worth = dict(zip(chosen, rng.uniform(0.5, 3, size=len(chosen)) * signs, strict=True))
+    chosen = [(i,) for i in range(n)] + [larger[i] for i in rng.permutation(len(larger))[: 2 * n]]
+    worth = {s: float(rng.uniform(0.5, 3) * rng.choice([-1, 1])) for s in chosen}
     if twins:
         kept = {s: d for s, d in worth.items() if 0 not in s and n - 1 not in s}
         same = {tuple(n - 1 if i == n - 2 else i for i in s): d for s, d in kept.items()}
         worth = {**kept, **same, (n - 2, n - 1): 2.5}
-    return Game(n, {s: size * d for s, d in {(): nothing, **worth}.items()}), n
+    return dividends_of(n, {s: size * d for s, d in {(): nothing, **worth}.items()})
 
 
 def everyone(rng, n, worth):
     """A game that is worth something only with all tokens, and for ``worth`` 0 never is."""
-    return Game(n, {tuple(range(n)): worth}), n
+    return dividends_of(n, {tuple(range(n)): worth})
 
 
 def largest(rng, n):

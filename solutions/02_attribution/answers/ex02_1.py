@@ -10,12 +10,8 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("02.1", "the contrastive metric")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+right, other, mistake = ANSWERS.right, ANSWERS.other, ANSWERS.mistake
 SCALES = {"prob": torch.softmax, "logprob": torch.log_softmax, "logit": lambda row, _: row}
-
-
-def minus(mine, its):
-    return mine - its
 
 
 def metric(logits, target, foil=None, output="logprob", **change):
@@ -24,7 +20,8 @@ def metric(logits, target, foil=None, output="logprob", **change):
     scale = change.get("scales", SCALES)[output]
     table = scale(change.get("cast", torch.Tensor.double)(logits), change.get("axis", 1))
     row = change.get("pick", lambda table: table[-1])(table)
-    return row[target] if foil is None else change.get("contrast", minus)(row[target], row[foil])
+    contrast = change.get("contrast", lambda mine, its: mine - its)
+    return row[target] if foil is None else contrast(row[target], row[foil])
 
 
 @right
@@ -104,28 +101,21 @@ mistake("Without `output` the metric is in log-probabilities.",
         held_out=True)  # fmt: skip
 
 
-@witness("The rule")
-def one_word_more(logits, *question):
-    return metric(torch.cat([logits, torch.zeros(len(logits), 1)], 1), *question)
-
-
-def draws(*sizes, note="", **options):
-    """Each size (positions, words) on each of the three scales."""
+def draws(*sizes, note="", scales=tuple(SCALES), refused=False, **options):
+    """Each size (positions, words) on each scale."""
     sized = [{"tokens": size[0], "vocabulary": size[1]} | options for size in sizes]
-    return [Draw("readings", one | {"output": scale}, note) for one in sized for scale in SCALES]
+    given = [one | {"output": scale} for one in sized for scale in scales]
+    return [Draw("readings", one, note, refused=refused) for one in given]
 
 
-RULE = (
-    "The rule: bring the last row to the asked scale over the whole vocabulary; then the entry of "
-    "the target, minus that of the foil if there is one."
-)
+RULE = "The rule: the target's entry of the last row on the asked scale, minus that of a foil."
 ALONE = draws((4, 6), (1, 5), (7, 20), foil=False)
 ANSWERS.part("one word on three scales", 3, ALONE, RULE)
 CONTRAST = draws((5, 8), (3, 4), favoured=True) + draws((2, 30), favoured=False)
 ANSWERS.part("target against foil", 4, CONTRAST, RULE)
-SIZE = {"tokens": 3, "vocabulary": 9}
 HARD = draws((3, 9), words=[3, 0], favoured=True) + draws((3, 9), words=[0, 4], favoured=False)
-HARD += [Draw("readings", SIZE | {"foil": foil, "words": [0, 3]}) for foil in (True, False)]
+HARD += draws((3, 9), (4, 5), scales=[None], words=[0, 3])
+HARD += draws((3, 9), scales=[None], foil=False, note="Only the target is given.")
 for kind, far in (("float64", 900.0), ("float16", 400.0), ("bfloat16", 400.0)):
     HARD += draws((3, 9), note=f"Logits far apart, in {kind}.", far=far, dtype=kind)
 HARD += draws((3, 9), note="Large logits.", shift=4e3, near=1e-3, dtype="float64")
@@ -134,9 +124,6 @@ HARD += draws((3, 9), note="Logits that require grad.", grad=True)
 ANSWERS.part("word 0, defaults, precision", 2, HARD, RULE, held_out=True)
 UNKNOWN = "An unknown output must raise ValueError, or a typing mistake goes unseen."
 SAME = "Target and foil are the same word, so the contrast is always 0: raise ValueError."
-BAD = [
-    Draw("readings", SIZE | {"output": output, "words": words}, note, refused=True)
-    for note, words, outputs in ((UNKNOWN, [2, 3], ("probability", "")), (SAME, [0, 0], SCALES))
-    for output in outputs
-]
+BAD = draws((3, 9), note=UNKNOWN, scales=["probability", ""], refused=True)
+BAD += draws((3, 9), note=SAME, words=[0, 0], refused=True)
 ANSWERS.part("no question", 1, BAD, "Target and foil differ; three scales.", held_out=True)

@@ -89,15 +89,6 @@ def left_out(score, tokens, baseline=None):
     return np.where(np.array(tokens) == baseline, deleted, kept)
 
 
-@witness("changed the data")
-def in_place(score, tokens, baseline=None):
-    value, found = score(tokens), []
-    for place in range(len(tokens)):
-        tokens[place] = baseline or 0
-        found.append(value - score(tokens))
-    return found
-
-
 @witness("The rule")
 def to_four_decimals(*given):
     return losses(*given).round(4)
@@ -107,10 +98,7 @@ def draws(*options, note=""):
     return [Draw("texts", one, note, 1e-6) for one in options]
 
 
-RULE = (
-    "The rule: score i is m(x) minus the metric of the text in which that one token is replaced "
-    "by the baseline token, or left out if it is None."
-)
+RULE = "The rule: score i is m(x) minus the metric of the text with only token i replaced or gone."
 SHAPE = "One score per token, in the order of the text."
 REPLACED = [{"length": 4, "baseline": 33}, {"length": 7, "baseline": 25}]
 BLANK = draws({"length": 7, "baseline": 20, "blank": 2}, note="One token already is the baseline.")

@@ -9,7 +9,7 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("02.3", "the value of a set of tokens")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+right, other, mistake = ANSWERS.right, ANSWERS.other, ANSWERS.mistake
 
 
 def present(words, keep):
@@ -20,10 +20,6 @@ def filled(tokens, row, keep):
     return [own if there else drawn for own, drawn, there in zip(tokens, row, keep, strict=True)]
 
 
-def every(tokens, row, keep):
-    return True
-
-
 def agrees(tokens, row, keep):
     return present(tokens, keep) == present(row, keep)
 
@@ -32,7 +28,7 @@ def mean(values, rows):
     return sum(values) / len(values)
 
 
-FITS = {"interventional": every, "observational": agrees}
+FITS = {"interventional": lambda *_: True, "observational": agrees}
 
 
 def value(score, tokens, keep, rows, kind="interventional", fits=FITS, fill=filled, average=mean):
@@ -54,10 +50,8 @@ def with_arrays(score, tokens, keep, background, kind="interventional"):
     table, text, mask = np.array(background), np.array(tokens), np.array(keep)
     if kind == "observational":
         table = table[(table[:, mask] == text[mask]).all(1)]
-    elif kind != "interventional":
-        raise ValueError(kind)
-    if len(table) == 0:
-        raise ValueError("nothing agrees")
+    if kind not in ("observational", "interventional") or len(table) == 0:
+        raise ValueError("no such value")
     return np.mean([score(row.tolist()) for row in np.where(mask, text, table)])
 
 
@@ -89,7 +83,7 @@ CHANGES = {
             lambda values, rows: sum(values) / len(rows)
         ),
     },
-    "fits": {SOME: dict.fromkeys(FITS, agrees), ALL: dict.fromkeys(FITS, every)},
+    "fits": {SOME: dict.fromkeys(FITS, agrees), ALL: dict.fromkeys(FITS, lambda *_: True)},
 }
 for option, table in CHANGES.items():
     ANSWERS.variants(value, {text: {option: change} for text, change in table.items()})
@@ -126,26 +120,14 @@ mistake("Without `kind` the value is the interventional one.",
         held_out=True)  # fmt: skip
 
 
-@witness("The rule")
-def agrees_at_the_first_place(*given):
-    fits = FITS | {"observational": lambda *x: present(*x[::2])[0] == present(*x[1:])[0]}
-    return value(*given, fits=fits)
-
-
-RULE = (
-    "The rule: each row (for the observational value each row with all the present tokens) fills "
-    f"the gaps of the text; the value is the mean of the metric. {MIXED}"
-)
+RULE = f"The rule: the mean of the metric over all rows, or those that agree with x_S. {MIXED}"
 
 
 def draws(*keeps, kinds=tuple(FITS), note="", builder="backgrounds", refused=False, **options):
     """In a text of ``keeps`` x marks a token that is present."""
-    given = [{"keep": [there == "x" for there in text]} | options for text in keeps]
-    return [
-        Draw(builder, one | {"kind": kind}, note, 1e-6, refused=refused)
-        for one in given
-        for kind in kinds
-    ]
+    present = [[there == "x" for there in text] for text in keeps]
+    given = [{"keep": keep, "kind": kind} | options for keep in present for kind in kinds]
+    return [Draw(builder, one, note, 1e-6, refused=refused) for one in given]
 
 
 for kind in FITS:

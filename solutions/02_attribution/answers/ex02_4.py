@@ -58,6 +58,7 @@ CHANGES = {
         f"The path points are right ones. {MIDDLE}": lambda n: np.arange(1, n + 1) / n,
         f"The path points are end-to-end ones. {MIDDLE}": lambda n: np.linspace(0, 1, n),
         f"The path points are inner ones. {MIDDLE}": lambda n: np.arange(1, n + 1) / (n + 1),
+        f"You used the trapezoid rule. {MIDDLE}": lambda n: np.r_[:n, 1 : n + 1] / n,
     },
     "mean": {"You added the gradients of all steps up; take their mean.": lambda s: s.sum(0)},
     "points": {
@@ -96,15 +97,6 @@ def scaled_to_fit(*given):
     return scores * (1 - gap / scores.sum()), 0.0
 
 
-@mistake("You used the trapezoid rule. " + MIDDLE)
-def trapezoids(*given):
-    left, right = (
-        integrate(*given, nodes=CHANGES["nodes"][f"The path points are {side} ones. {MIDDLE}"])
-        for side in ("left", "right")
-    )
-    return (left[0] + right[0]) / 2, (left[1] + right[1]) / 2
-
-
 @mistake("You moved one token at a time. On the path all tokens move together.")
 def token_by_token(gradient, value, x, baseline, *steps):
     def alone(place):
@@ -115,11 +107,9 @@ def token_by_token(gradient, value, x, baseline, *steps):
     return scores, missing(scores, *value(torch.stack([x, baseline])).tolist())
 
 
-mistake(
-    "Without `steps` there are 32 of them.",
-    *(lambda *given, n=n: integrate(*given[:4], *(given[4:] or [n])) for n in (20, 50, 64, 100)),
-    held_out=True,
-)
+mistake("Without `steps` there are 32 of them.",
+        *(lambda *x, n=n: integrate(*x[:4], *(x[4:] or [n])) for n in (20, 50, 64, 100)),
+        held_out=True)  # fmt: skip
 
 
 @witness("One token, or one dimension")
@@ -128,16 +118,16 @@ def means_of_single_numbers(gradient, value, x, *given):
     return (scores if x.shape[1] > 1 else scores / len(x)), gap
 
 
-def draws(*sizes, power, note="", observe="", **options):
-    """Each size is (tokens, dimensions, steps); the gap may cancel to 0."""
-    names, scale = ("tokens", "width", "steps"), options.get("size", 1.0)
+def draws(*sizes, note="", observe="", scale=1.0, **options):
+    """Each size is (tokens, dimensions, steps); ``scale`` because the gap may cancel to 0."""
+    names = ("tokens", "width", "steps")
     sized = [dict(zip(names, size, strict=False)) | options for size in sizes]
-    return [Draw("paths", one | {"power": power}, note, 1e-5, scale, observe) for one in sized]
+    return [Draw("paths", one, note, 1e-5, scale, observe) for one in sized]
 
 
 RULE = (
-    "The rule: the scores are x - baseline times the mean gradient on the path (midpoint rule with "
-    "`steps` points), summed over d; the gap is their sum minus (m(x) - m(baseline))."
+    "The rule: x - baseline times the mean gradient at the middles of the steps, summed over d; "
+    "the gap is the sum of the scores minus (m(x) - m(baseline))."
 )
 SHAPE = "One score per token: sum over the embedding dimensions, the last axis."
 LINEAR = draws((3, 4, 1), (5, 2, 7), power=1, note="A linear model: no gap.")
@@ -148,9 +138,11 @@ ANSWERS.part("tokens that interact", 4, SQUARE, RULE, SHAPE)
 GAP = draws((3, 2, 2), power=3, above=False) + draws((2, 4, 3), (4, 3, 1), power=3, above=True)
 ANSWERS.part("the completeness gap", 3, GAP, RULE, SHAPE)
 MORE = draws((3, 4, 4), (3, 4, 40), (2, 3), power=3, above=True) + draws((4, 2), power=3)
-MORE += draws((3, 4, 2), power=3, size=1e-5) + draws((3, 4, 2), power=3, size=1e5)
+for size in (1e-5, 1e5):
+    MORE += draws((3, 4, 2), power=3, size=size, scale=size)
 ANSWERS.part("more steps, smaller gap", 3, MORE, RULE, SHAPE, held_out=True)
 NOTE = "One token, or one dimension, or a token that equals its baseline and must get 0."
-SMALL = draws((1, 1, 3), (1, 3, 3), (4, 1, 3), power=2, note=NOTE, together=True, dtype="float32")
-SMALL += draws((4, 1, 2), (3, 3, 2), power=3, note=NOTE, still=-1, dtype="float32")
+FLOAT32 = {"note": NOTE, "dtype": "float32", "scale": 10.0}
+SMALL = draws((1, 1, 3), (1, 3, 3), (4, 1, 3), power=2, together=True, **FLOAT32)
+SMALL += draws((4, 1, 2), (3, 3, 2), power=3, still=-1, **FLOAT32)
 ANSWERS.part("small and equal inputs", 2, SMALL, RULE, SHAPE, held_out=True)

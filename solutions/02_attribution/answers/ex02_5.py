@@ -109,11 +109,7 @@ def draws(*sizes, builder="games", note="", **options):
     return [Draw(builder, {"n": n} | options, note) for n in sizes]
 
 
-RULE = (
-    "The rule: a token gets the mean over all orders of what it adds when it enters. The values "
-    "sum to v(all) - v(none) (efficiency), a token that changes nothing gets 0 (dummy), and tokens "
-    "worth the same to every set get the same (symmetry)."
-)
+RULE = "The rule: the mean gain over all orders (efficiency, dummy and symmetry follow from it)."
 SUMS = draws(3, 4, most=1, note="In a sum of weights every token is worth its own weight.")
 AXIOMS = draws(3, 4, twins=True, note="Token 0 changes nothing; the last two are worth the same.")
 ANSWERS.part("efficiency, dummy, symmetry", 5, SUMS + AXIOMS, RULE)

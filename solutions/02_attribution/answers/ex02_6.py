@@ -41,12 +41,11 @@ def comprehensiveness_sufficiency(score, tokens, scores, fractions, baseline=Non
 
 @other
 def with_tensors(score, tokens, scores, fractions, baseline=None):
-    shares = torch.tensor(fractions, dtype=torch.float64)
-    if len(shares) == 0 or bool((shares <= 0).any()) or bool((shares > 1).any()):
+    if len(fractions) == 0 or not all(0 < share <= 1 for share in fractions):
         raise ValueError("shares of the tokens")
     rank = torch.tensor(scores).argsort(descending=True, stable=True).argsort()
     text, found = torch.tensor(tokens), []
-    for k in (shares * len(tokens)).ceil().tolist():
+    for k in [ceil(share * len(tokens)) for share in fractions]:
         for present in (rank >= k, rank < k):
             shown = text[present] if baseline is None else torch.where(present, text, baseline)
             found.append(score(tokens) - score(shown.tolist()))
@@ -137,10 +136,7 @@ def draws(*texts, note="", **options):
     return [Draw("judged", one, note, 1e-6) for one in given]
 
 
-RULE = (
-    "The rule: for each fraction take the ceil(fraction * T) tokens with the highest scores: m(x) "
-    "minus the metric without them, and m(x) minus the metric of them alone; then the means."
-)
+RULE = "The rule: take the ceil(fraction * T) best tokens away, or keep them alone; then the means."
 PLAIN, TIED = [], []
 for token in (25, None):
     PLAIN += draws((5, [0.3, 0.7]), (6, [0.5]), (7, [0.2, 0.5, 0.9]), (4, [1.0]), baseline=token)

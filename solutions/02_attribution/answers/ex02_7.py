@@ -1,7 +1,6 @@
 """02.7, the rank of the cause, and chance: answers, mistakes and draws (instructors only)."""
 
 from math import ceil, comb, floor
-from statistics import mean
 
 import numpy as np
 
@@ -63,8 +62,12 @@ RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, 
     "Ranks start at 1, for the top.": lambda *given: rank(*given) - 1,
     f"You took the worst of the causes. {BEST}": lambda t, r, o: rank(min(o), r),
     f"You took the first cause of the list. {BEST}": lambda t, r, o: rank(o[0], r),
-    f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: mean(rank(s, r) for s in o),
-    f"You averaged ranks among all. {BEST}": lambda t, r, o: mean(rank(s, r + o) for s in o) - 0.5,
+    f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: np.mean(
+        [rank(s, r) for s in o]
+    ),
+    f"You averaged ranks among all. {BEST}": lambda t, r, o: (
+        np.mean([rank(s, r + o) for s in o]) - 0.5
+    ),
     "A cause does not compete with itself.": lambda t, r, o: rank(t, r + o),
     "You ranked from the lowest score up.": lambda t, r, o: rank(-t, [-score for score in r]),
     "You ranked all from the lowest score up.": lambda t, r, o: rank(-min(o), [-s for s in r]),
@@ -72,7 +75,6 @@ RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, 
     "You returned 1 / rank; return the rank itself.": lambda *given: 1 / rank(*given),
 }
 LARGER = "The mean of 1 / rank is larger."
-SHARED = "The causes share one order."
 CHANCES = {
     "This is the chance for one cause; several come earlier.": lambda n, c: chance(n, 1),
     f"You returned 1 / the expected rank. {LARGER}": lambda n, c: (c + 1) / (n + 1),
@@ -80,10 +82,9 @@ CHANCES = {
     "You returned the expected rank; average 1 / rank.": lambda n, c: (n + 1) / (c + 1),
     "You returned the chance to have a cause on top; average 1 / rank.": lambda n, c: c / n,
     f"You returned 1 / T. {LARGER}": lambda n, c: 1 / n,
-    f"You multiplied the chance for one cause. {SHARED}": lambda n, c: c * chance(n, 1),
-    f"You multiplied the chance, up to 1. {SHARED}": lambda n, c: min(1.0, c * chance(n, 1)),
+    "You multiplied the chance for one; causes share an order.": lambda n, c: c * chance(n, 1),
     "You averaged over the possible ranks as if all were as likely.": (
-        lambda n, c: mean(1 / r for r in range(1, n - c + 2))
+        lambda n, c: np.mean([1 / r for r in range(1, n - c + 2)])
     ),
 }
 HIDDEN = {
@@ -114,10 +115,7 @@ def draws(observe, *sizes, note="", **options):
     return [Draw("ranked", one, note, 1e-9, observe=observe) for one in sized]
 
 
-RANK = (
-    "The rule: the rank is 1, plus the number of tokens that are no cause and score higher than "
-    "the best cause, plus one half for each that scores the same."
-)
+RANK = "The rule: the rank is 1, plus 1 for each other token above the best cause, 1/2 if tied."
 CHANCE = "The rule: chance is the mean of 1 / rank of the best of c places in a random order of T."
 TIES = draws("first_value", (3, 0, 6, 1), (0, 3, 2, 1), (4, 1, 2, 2), (1, 2, 6, 3))
 ANSWERS.part("rank with ties", 4, TIES, RANK)
