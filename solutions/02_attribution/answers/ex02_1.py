@@ -75,8 +75,8 @@ def in_bits(logits, target, foil=None, output="logprob"):
 
 @mistake("You compared the two words only with each other (a softmax over two).")
 def only_two_words(logits, target, foil=None, output="logprob"):
-    both = (logits, target, None) if foil is None else (logits[:, [target, foil]], 0, 1)
-    return metric(*both, output)
+    alone = metric(logits, target, foil, output)
+    return alone if foil is None else metric(logits[:, [target, foil]], 0, 1, output)
 
 
 @mistake("You subtracted first and took the logarithm afterwards: take each logarithm first.")
@@ -86,9 +86,9 @@ def log_of_difference(logits, target, foil=None, output="logprob"):
     return found.abs().log() if wrong else found
 
 
+CASTS = (torch.clone, torch.Tensor.float, lambda logits: logits.float().double())
 mistake("The metric is off where logits are large or far apart: convert to float64 first.",
-        *(partial(metric, cast=cast) for cast in (torch.clone, torch.Tensor.float)),
-        held_out=True)  # fmt: skip
+        *(partial(metric, cast=cast) for cast in CASTS), held_out=True)  # fmt: skip
 LOGS = SCALES | {"logprob": lambda row, axis: torch.softmax(row, axis).log()}
 mistake("You took the logarithm of a probability that is 0: use log_softmax.",
         partial(metric, scales=LOGS), held_out=True)  # fmt: skip

@@ -65,7 +65,7 @@ RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, 
     f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: np.mean(
         [rank(s, r) for s in o]
     ),
-    f"You averaged ranks among all. {BEST}": lambda t, r, o: (
+    f"You averaged the ranks of all. {BEST}": lambda t, r, o: (
         np.mean([rank(s, r + o) for s in o]) - 0.5
     ),
     "A cause does not compete with itself.": lambda t, r, o: rank(t, r + o),
