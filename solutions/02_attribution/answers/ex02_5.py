@@ -51,11 +51,11 @@ def over_orders(value, n, orders=permutations, afresh=True):
 
 ALONE = "You only looked at what a token adds to nothing."
 WEIGHTS = {
-    "All coalitions got equal weight (Banzhaf); all orders of entering have: a coalition of size s "
-    "occurs in s! (n - s - 1)! of them.": lambda n, s: 2.0 ** (1 - n),
+    "All coalitions got equal weight (the Banzhaf value). All orders of entering weigh the same: a "
+    "coalition of size s occurs in s! (n - s - 1)! of them.": lambda n, s: 2.0 ** (1 - n),
     "You added the gains of all coalitions up; they have to be weighted.": lambda n, s: 1,
     ALONE: lambda n, s: s == 0,
-    "You only looked at what leaves the whole with a token (erasure).": lambda n, s: s == n - 1,
+    "You only looked at what the whole loses with a token (erasure).": lambda n, s: s == n - 1,
     "The weight |S|! (n - |S|)! / n! is one factor too large: n - |S| - 1, S does not contain i.": (
         lambda n, s: share(n, s) * (n - s)
     ),

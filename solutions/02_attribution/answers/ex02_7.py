@@ -65,13 +65,13 @@ RANKS = {  # t: score of the best cause, r: scores of tokens that are no cause, 
     f"You averaged the ranks of the causes. {BEST}": lambda t, r, o: np.mean(
         [rank(s, r) for s in o]
     ),
-    f"You averaged the ranks of all. {BEST}": lambda t, r, o: (
+    f"You averaged the ranks of the causes among all tokens. {BEST}": lambda t, r, o: (
         np.mean([rank(s, r + o) for s in o]) - 0.5
     ),
     "A cause does not compete with itself.": lambda t, r, o: rank(t, r + o),
     "You ranked from the lowest score up.": lambda t, r, o: rank(-t, [-score for score in r]),
     "You ranked all from the lowest score up.": lambda t, r, o: rank(-min(o), [-s for s in r]),
-    "You ranked by absolute value, not signed.": lambda t, r, o: rank(max(np.abs(o)), np.abs(r)),
+    "You ranked by absolute value: keep the sign.": lambda t, r, o: rank(max(np.abs(o)), np.abs(r)),
     "You returned 1 / rank; return the rank itself.": lambda *given: 1 / rank(*given),
 }
 LARGER = "The mean of 1 / rank is larger."
