@@ -37,21 +37,11 @@ def readings(
 # --- 04.2 ablation_values(values [N, T, d], kind, seed) ----------------------------------------
 
 
-def node_outputs(rng, prompts, tokens, width, *more, size=1.0, dtype="float32", grad=False):
-    """What a node wrote on N prompts; no two prompts or positions agree."""
-    centre = rng.uniform(1, 3, size=(tokens, width)) * rng.choice([-1, 1], size=(tokens, width))
-    values = size * (centre + rng.normal(size=(prompts, tokens, width)))
-    return torch.tensor(values).to(getattr(torch, dtype)).requires_grad_(grad), *more
-
-
-def to_ablate(rng, shape, kind, **form):
-    """What a node wrote, and the kind of ablation."""
-    return node_outputs(rng, *shape, kind, **form)
-
-
-def to_resample(rng, shape, seeds, **form):
-    """What a node wrote, and so many seeds."""
-    return node_outputs(rng, *shape, rng.choice(10_000, size=seeds, replace=False).tolist(), **form)
+def node_outputs(rng, shape, kind=None, seeds=0, size=1.0, dtype="float32", grad=False):
+    """What a node wrote, no two prompts or positions alike, and the kind or so many seeds."""
+    centre = rng.uniform(1, 3, size=shape[1:]) * rng.choice([-1, 1], size=shape[1:])
+    values = torch.tensor(size * (centre + rng.normal(size=shape))).to(getattr(torch, dtype))
+    return values.requires_grad_(grad), kind or rng.permutation(10_000)[:seeds].tolist()
 
 
 FINE = "the values of another prompt for each, every prompt's once"
@@ -90,14 +80,12 @@ def what_was_lent(call, values, seeds):
 
 def how_often_each_lends(call, values, seeds):
     """Whether all the other prompts lend about as often; the bound is 5.5 standard deviations."""
-    said = what_was_lent(call, values, seeds[:2])
-    if said != FINE:
-        return said
-    counts, n = np.zeros((len(values), len(values))), len(values) - 1
-    for seed in seeds:
-        counts[np.arange(len(values)), lenders(call, values, seed)] += 1
-    far = np.abs(counts - len(seeds) / n) > 5.5 * (len(seeds) / n * (1 - 1 / n)) ** 0.5
-    return "not all as often" if far[~np.eye(n + 1, dtype=bool)].any() else "all about as often"
+    said, counts, n = what_was_lent(call, values, seeds[:2]), 0, len(values)
+    for seed in seeds if said == FINE else ():
+        counts = counts + np.eye(n)[lenders(call, values, seed)]
+    share, others = 1 / (n - 1), 1 - np.eye(n)
+    far = np.abs(counts - others * len(seeds) * share) > 5.5 * (len(seeds) * share) ** 0.5
+    return said if said != FINE else "not all as often" if far.any() else "all about as often"
 
 
 def differs_from_seed_0(call, values, _):
@@ -106,6 +94,10 @@ def differs_from_seed_0(call, values, _):
 
 
 # --- 04.3 patch_node and 04.4 patch_edge (layers, readout, clean [N, T, d], corrupted, ...) ----
+
+
+def some_of_either_sign(rng, *size, least=0.5, most=1.5):
+    return torch.tensor(rng.uniform(least, most, size=size) * rng.choice([-1.0, 1.0], size=size))
 
 
 class Layer:
@@ -127,8 +119,7 @@ class Readout:
 
     def __init__(self, rng, tokens, width, linear):
         self.tokens, self.bend = tokens, 0 if linear else 0.3
-        weights = rng.uniform(0.5, 1.5, size=(2, width)) * rng.choice([-1.0, 1.0], size=(2, width))
-        self.weights = torch.tensor(weights)
+        self.weights = some_of_either_sign(rng, 2, width)
 
     def __call__(self, stream):
         x = stream_of(stream, self.tokens, self.weights.shape[1])[:, -1] @ self.weights.T
@@ -136,11 +127,8 @@ class Readout:
 
 
 def stream_of(stream, tokens, width):
-    """The stream in float64; a helpful error for anything else."""
-    if not isinstance(stream, torch.Tensor) or stream.dim() != 3:
-        raise ValueError("A layer reads a stream, a tensor [N, T, d].")
-    if stream.shape[1:] != (tokens, width):
-        raise ValueError(f"This stream is [N, {tokens}, {width}]; got {list(stream.shape)}.")
+    if not isinstance(stream, torch.Tensor) or stream.shape[1:] != (tokens, width):
+        raise ValueError(f"Layers and readout read a stream, a tensor [N, {tokens}, {width}].")
     return stream.detach().double()
 
 
@@ -165,16 +153,12 @@ class Gradients:
     """Gradients [R, N, T, d], a polynomial of the embeddings; calls are counted."""
 
     def __init__(self, rng, readers, shape, power, dtype):
-        size = (power + 1, readers, *shape)
-        self.weights = torch.tensor(rng.uniform(0.3, 1, size=size) * rng.choice([-1, 1], size=size))
+        self.weights = some_of_either_sign(rng, power + 1, readers, *shape, least=0.3, most=1)
         self.shape, self.dtype, self.calls = shape, getattr(torch, dtype), 0
 
     def __call__(self, embeddings):
         if not isinstance(embeddings, torch.Tensor) or tuple(embeddings.shape) != self.shape:
-            raise ValueError(
-                f"gradients takes the embeddings of all prompts, a tensor {list(self.shape)}: "
-                "writer 0, or a point on the path between its two values."
-            )
+            raise ValueError(f"gradients takes embeddings, a tensor {list(self.shape)}.")
         self.calls += 1
         e = embeddings.detach().double()
         return sum(weights * e**k for k, weights in enumerate(self.weights)).to(self.dtype)
@@ -192,14 +176,15 @@ def attribution(
     writers, readers, *shape = sizes
     gradients = Gradients(rng, readers, tuple(shape), power, slopes)
     clean, noise = rng.normal(size=(2, writers, *shape))
-    noise = noise + np.where(noise > 0, 0.4, -0.4)
-    kind = getattr(torch, dtype)
-    clean, corrupted = (torch.tensor(size * x + offset).to(kind) for x in (clean, clean + noise))
+    corrupted = clean + noise + np.where(noise > 0, 0.4, -0.4)
+    clean, corrupted = (
+        torch.tensor(size * x + offset).to(getattr(torch, dtype)).requires_grad_(grad)
+        for x in (clean, corrupted)
+    )
     allowed = np.arange(writers)[:, None] <= np.arange(readers) * writers // readers
     allowed[0, readers // 2] = False
     if exist != "some":
         allowed = rng.random((writers, readers)) < {"any": 0.6, "all": 1, "none": 0}[exist]
-    clean, corrupted = clean.requires_grad_(grad), corrupted.requires_grad_(grad)
     return gradients, clean, corrupted, torch.tensor(allowed), *more
 
 
@@ -281,18 +266,16 @@ def judged(
             pass
         levels[measure.places(rival)] = level + sign * near * rng.uniform(0.1, 0.5)
         others.append(rival)
-    others = [others[i] for i in rng.permutation(len(others))] + [edges[: size + added]] * (
-        added != 0
-    )
+    others = [others[i] for i in rng.permutation(len(others))]
+    others += [edges[: size + added]] if added else []
     given = {"none": [], "foreign": [edge for edge in edges if edge not in chosen][:1]}
     return measure, edges, chosen, given.get(part, taken), others
 
 
 def _one_of(key):
     def observe(call, *given):
-        return read(call(*given), dict.fromkeys(("faithfulness", "completeness", "chance"), 0.0))[
-            key
-        ]
+        table = read(call(*given), dict.fromkeys(("faithfulness", "completeness", "chance"), 0.0))
+        return table and table[key]
 
     return observe
 

@@ -144,11 +144,11 @@ def noise_instead(values, kind, seed=0):
 
 
 def fixed(shape, kind, note="", tolerance=1e-5, **options):
-    return Draw("to_ablate", {"shape": shape, "kind": kind, **options}, note, tolerance)
+    return Draw("node_outputs", {"shape": shape, "kind": kind, **options}, note, tolerance)
 
 
 def lent(shape, seeds, observe="what_was_lent"):
-    return Draw("to_resample", {"shape": shape, "seeds": seeds}, observe=observe)
+    return Draw("node_outputs", {"shape": shape, "seeds": seeds}, observe=observe)
 
 
 RULE = "The rule: zero puts 0 everywhere, mean puts at each position the mean over the prompts."
@@ -172,10 +172,10 @@ EDGES = [
     fixed([1, 3, 2], "mean", "The mean of one prompt is the prompt itself."),
     fixed([1, 3, 2], "zero", "Zero for one prompt too."),
     fixed([4, 2, 3], "mean", "Small values.", size=1e-5),
-    fixed([4, 2, 3], "mean", "Large values that require gradients.", size=1e5, grad=True),
+    fixed([4, 2, 3], "mean", "Large values.", size=1e5),
     fixed([4, 2, 3], "mean", "Values in float64.", 1e-10, dtype="float64"),
     *(
-        Draw("to_ablate", {"shape": [n, 3, 2], "kind": kind}, note, refused=True)
+        Draw("node_outputs", {"shape": [n, 3, 2], "kind": kind}, note, refused=True)
         for (n, kind), note in BAD.items()
     ),
 ]

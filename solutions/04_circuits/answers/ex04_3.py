@@ -106,6 +106,7 @@ def asked(change):
     return answer
 
 
+OTHER = {"noising": "denoising", "denoising": "noising"}
 TURNED = "The sign is turned round: positive means that the clean value supports the answer."
 # fmt: off
 for step, message, *ways in [
@@ -149,14 +150,15 @@ for step, message, *ways in [
 for message, *ways in [
     ("The direction is the other way round: noising runs the clean prompts and puts the corrupted "
      "value in, denoising the reverse.",
-     lambda *x: [*x[:4], *x[4][:2], "denoising" if x[4][2] == "noising" else "noising"],
-     lambda *x: [*x[:4], *x[4][:2], "noising"], lambda *x: [*x[:4], *x[4][:2], "denoising"]),
+     lambda *x: [*x[:4], *x[4][:2], OTHER.get(x[4][2], x[4][2])],
+     lambda *x: [*x[:4], *x[4][:2], {"denoising": "noising"}.get(x[4][2], x[4][2])],
+     lambda *x: [*x[:4], *x[4][:2], {"noising": "denoising"}.get(x[4][2], x[4][2])]),
     ("You subtracted in the wrong order for this direction, and exchanged the runs as well.",
      lambda layers, readout, clean, corrupted, where: [layers, readout, corrupted, clean, *where]),
     ("You patched the node before this one: node 0 is the embedding, and node k what layers[k - 1] "
-     "writes.", lambda *x: [*x[:4], max(x[4][0] - 1, 0), *x[4][1:]]),
+     "writes.", lambda *x: [*x[:4], x[4][0] - (0 < x[4][0] <= len(x[0])), *x[4][1:]]),
     ("You patched the node after this one: node 0 is the embedding, and node k what layers[k - 1] "
-     "writes.", lambda *x: [*x[:4], min(x[4][0] + 1, len(x[0])), *x[4][1:]]),
+     "writes.", lambda *x: [*x[:4], x[4][0] + (0 <= x[4][0] < len(x[0])), *x[4][1:]]),
 ]:
     mistake(message, *map(asked, ways))
 # fmt: on

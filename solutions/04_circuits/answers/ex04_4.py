@@ -154,19 +154,22 @@ mistake(
     "The sender's corrupted output comes from its layer on the bare corrupted embeddings. Run the "
     "corrupted prompts through all layers before it."
 )
-def sender_alone(layers, readout, clean, corrupted, sender, receiver):
-    lent = layers[sender - 1](corrupted) if sender else corrupted
-    given = layers, readout, clean, corrupted, sender, receiver
-    return patch_edge(*given, change=lambda own, _, s, r: lent - own[s])
+def sender_alone(layers, *given):
+    def change(own, lent, s, r):
+        return (layers[s - 1](lent[0]) if s else lent[0]) - own[s]
+
+    return patch_edge(layers, *given, change=change)
 
 
 @mistake("You put the sender's corrupted output in place of the receiver's output.")
 def in_place_of_the_receiver(layers, readout, clean, corrupted, sender, receiver):
-    lent = outputs(layers, corrupted)[sender]
-    put = [
-        lambda stream, k=k: lent if k == receiver else layers[k - 1](stream) for k in range(1, 9)
-    ]
-    return readout(sum(outputs(layers, clean))) - readout(sum(outputs(put[: len(layers)], clean)))
+    def run(layers, readout, start, sees, change):
+        lent = outputs(layers, corrupted)[sender]
+        pairs = enumerate(layers, 1)
+        puts = [lambda x, k=k, layer=layer: lent if sees(k) else layer(x) for k, layer in pairs]
+        return readout(sum(outputs(puts, start)))
+
+    return patch_edge(layers, readout, clean, corrupted, sender, receiver, run=run)
 
 
 @witness("With a linear readout")

@@ -156,7 +156,10 @@ LONG = [
 ]
 ANSWERS.part("one step and many, defaults", 3, LONG, RULE, HINT, held_out=True)
 EXACT = {"exist": "all", "power": 0, "observe": "scores_and_calls", "size": 0.01, "offset": 3000}
-COST = "Value 1 are the scores, value 2 is how often `gradients` was called."
+COST = (
+    "Small differences of large outputs: subtract first, and sum in float64. (Value 2 is how often "
+    "`gradients` was called.)"
+)
 CAREFUL = [
     *(
         draw([w, 3, *shape], n, note=COST, tolerance=1e-8, dtype=kind, slopes=kind, **EXACT)

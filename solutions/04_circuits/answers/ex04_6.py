@@ -40,9 +40,9 @@ class Seen:
 def judge_circuit(measure, edges, circuit, part, rivals, average=np.mean, wrong=None):
     if not set(part) <= set(circuit) or any(len(rival) != len(circuit) for rival in rivals):
         raise ValueError("K is a part of the circuit, and rivals have its size")
-    floor, ceiling = average(measure([])), average(measure(edges))
-    if abs(ceiling - floor) < 1e-9:
+    if abs(np.mean(measure(edges)) - np.mean(measure([]))) < 1e-9:
         raise ValueError("no gap")
+    floor, ceiling = average(measure([])), average(measure(edges))
 
     def share(kept):
         return (average(measure(kept)) - floor) / (ceiling - floor)
@@ -196,10 +196,10 @@ RIVALS = [
 ANSWERS.part("the control", 3, RIVALS, CHANCE)
 FALLS = "Corruption raises the metric: the gap is negative, and F still a share of it."
 FALLING = [
+    draw(7, 3, 4, part="none", note="An empty K, and no rival: chance is 1."),
     draw(8, 4, 5, turned=True, note=FALLS),
     draw(6, 3, 1, turned=True, note=FALLS),
     draw(9, 4, 5, 2, 1, 6, turned=True, note=FALLS),
-    draw(7, 3, 4, part="none", note="An empty K, and no rival: chance is 1."),
     draw(9, 4, 5, 3, 2, 2, near=1e-5, note="Rivals that are nearly as good, and not as good."),
     draw(9, 4, 5, 1, 1, 1, unit=1e-5, note="A small metric with a small gap."),
     draw(9, 4, 5, 2, 1, 1, unit=1e5, note="A large metric."),

@@ -22,7 +22,8 @@ def without(edges, gone):
 @right
 def acdc(
     measure, edges, threshold, change=moved, order=lambda measure, edges: edges[::-1], alone=False,
-    update=lambda goes: goes, stops=False, below=lambda x, t: x < t, result=lambda kept, edges: kept,
+    update=lambda goes: goes, stops=lambda goes: False,
+    below=lambda x, t: x < t, result=lambda kept, edges: kept,
 ):  # fmt: skip
     if threshold < 0:
         raise ValueError("no change is smaller than a negative threshold")
@@ -32,7 +33,7 @@ def acdc(
         goes = below(change(np.array(now), np.array(then)), threshold)
         kept = without(kept, edge) if goes else kept
         now = then if update(goes) else now
-        if stops and not goes:
+        if stops(goes):
             break
     return result(kept, edges)
 
@@ -83,7 +84,8 @@ for step, message, way in [
      "far, from which this edge is taken.", lambda goes: False),
     ("update", "After an edge was put back you compared with the metric without it.",
      lambda goes: True),
-    ("stops", "You stopped at the first edge that is needed; go on with the next one.", True),
+    ("stops", "You stopped at the first edge that is needed; go on with the next one.",
+     lambda goes: not goes),
     ("result", "You returned the edges that were taken out; return those that stay.",
      lambda kept, edges: [edge for edge in edges if edge not in kept]),
     ("result", "These are the right edges in another order: return them in that of the given list.",
@@ -98,8 +100,7 @@ mistake("You divided the change by the model's metric; the threshold is in the u
         lambda measure, edges, t: acdc(measure, edges, t * abs(np.mean(measure(edges)))))
 mistake("You kept the edges with the smallest effects; the large ones stay.",
         lambda measure, edges, threshold: [
-            edge for edge, size in zip(edges, alone(measure, edges), strict=True) if size < threshold
-        ])
+            edge for edge, x in zip(edges, alone(measure, edges), strict=True) if x < threshold])
 for message, wrong in {
     "Threshold 0 keeps every edge: one goes only if the metric moves by less than the threshold.":
         partial(acdc, below=lambda x, t: x <= t),
@@ -161,5 +162,8 @@ LIMITS = [
     ),
 ]
 ANSWERS.part("limits of the threshold", 2, LIMITS, RULE, held_out=True)
-PAID = [draw(n, p, k, observe="kept_edges_and_calls") for n, p, k in ((15, 4, 9), (14, 1, 8))]
+PAID = [
+    draw(n, p, k, observe="kept_edges_and_calls")
+    for n, p, k in ((15, 4, 9), (14, 1, 8), (18, 3, 14))
+]
 ANSWERS.part("no more runs than needed", 2, PAID, RULE, held_out=True)
