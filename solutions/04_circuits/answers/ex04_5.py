@@ -9,7 +9,6 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("04.5", "all edges at once: EAP and EAP-IG")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
 def midpoints(steps):
@@ -32,7 +31,7 @@ def existing(table, allowed):
     return table.masked_fill(~allowed, 0.0)
 
 
-@right
+@ANSWERS.right
 def edge_attribution(
     gradients, clean, corrupted, allowed, steps=0, points=midpoints, path=straight, mean=average,
     change=torch.sub, combine=products, mask=existing,
@@ -42,7 +41,7 @@ def edge_attribution(
     return mask(combine(change(clean, corrupted), mean(slopes)), allowed)
 
 
-@other
+@ANSWERS.other
 def edge_by_edge(gradients, clean, corrupted, allowed, steps=0):
     start, end = corrupted[0].double(), clean[0].double()
     weights = np.linspace(0, 1, 2 * steps + 1)[1::2] if steps else np.ones(1)
@@ -109,7 +108,7 @@ for step, message, *ways in [
     ("path", "The path leads out at one of its ends: points are corrupted + t * (clean - "
      "corrupted).", lambda t, a, b: a + t % 1 * (a - b), lambda t, a, b: b - t * (a - b)),
 ]:
-    mistake(message, *(partial(edge_attribution, **{step: way}) for way in ways))
+    ANSWERS.mistake(message, *(partial(edge_attribution, **{step: way}) for way in ways))
 for message, wrong in {
     CLEAN_ALONE: partial(edge_attribution, points=lambda n: midpoints(n if n > 1 else 0)),
     "Without `steps` the scores are those of EAP.": (
@@ -121,11 +120,11 @@ for message, wrong in {
         lambda gradients, clean, *more: torch.stack(
             [edge_attribution(gradients, clean, *more)[w] for w in range(len(clean))])),
 }.items():
-    mistake(message, wrong, held_out=True)
+    ANSWERS.mistake(message, wrong, held_out=True)
 # fmt: on
 
 
-@witness("The rule")
+@ANSWERS.witness("The rule")
 def half_of_the_path(*given):
     return edge_attribution(*given, points=lambda n: midpoints(2 * n)[:n] if n else [1.0])
 
