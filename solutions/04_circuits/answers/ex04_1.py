@@ -1,5 +1,7 @@
 """04.1, the metric of greater-than: answers, mistakes and draws (instructors only)."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -7,28 +9,25 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("04.1", "the metric of greater-than")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
-def by_year(logits, years, starts, at=-1, axis=-1, scale=torch.softmax, first=1):
-    """The table [N, K] of what is summed, and which years count [N, K]; refuses bad starts."""
-    if len(starts) != len(logits) or not all(0 <= start < len(years) for start in starts):
-        raise ValueError("one start for each prompt, from 0 to K - 1")
-    table = scale(logits.double(), axis)[:, at if logits.shape[1] > 1 else -1][:, years]
-    return table, torch.arange(len(years)) >= torch.tensor(starts).unsqueeze(1) + first
-
-
-def metric(logits, years, starts, **options):
-    table, later = by_year(logits, years, starts, **options)
+def signed(table, later):
     return torch.where(later, table, -table).sum(1)
 
 
-@right
-def greater_than(logits, years, starts):
-    return metric(logits, years, starts)
+@ANSWERS.right
+def greater_than(
+    logits, years, starts, at=-1, axis=-1, scale=torch.softmax, first=1, combine=signed
+):
+    """``combine`` gets the table [N, K] of the years, and which ones count for the model."""
+    if len(starts) != len(logits) or not all(0 <= start < len(years) for start in starts):
+        raise ValueError("one start for each prompt, from 0 to K - 1")
+    table = scale(logits.double(), axis)[:, at if logits.shape[1] > 1 else -1][:, years]
+    later = torch.arange(len(years)) >= torch.tensor(starts).unsqueeze(1) + first
+    return combine(table, later)
 
 
-@other
+@ANSWERS.other
 def one_year_at_a_time(logits, years, starts):
     if len(starts) != logits.shape[0] or min(starts) < 0 or max(starts) >= len(years):
         raise ValueError(starts)
@@ -39,7 +38,7 @@ def one_year_at_a_time(logits, years, starts):
     return found
 
 
-@other
+@ANSWERS.other
 def all_minus_twice_the_earlier(logits, years, starts):
     if len(starts) != len(logits) or any(s not in range(len(years)) for s in starts):
         raise ValueError
@@ -49,102 +48,72 @@ def all_minus_twice_the_earlier(logits, years, starts):
 
 AXIS = "Each row is one distribution over the vocabulary: use the last axis."
 AT = "The prediction after the prompt stands in the last one."
-ANSWERS.variants(
-    metric,
-    {
-        "The first year itself counts as wrong: 'later' means y > start.": {"first": 0},
-        "The later years begin at start + 1; yours begin one further on.": {"first": 2},
-        "You summed logits. Bring them to probabilities first.": {"scale": lambda x, _: x},
-        "You summed log-probabilities; sum probabilities.": {"scale": torch.log_softmax},
-        f"You read the first position. {AT}": {"at": 0},
-        "You read the position before the last one.": {"at": -2},
-        f"You normalised over the positions. {AXIS}": {"axis": 1},
-        f"You normalised over the prompts. {AXIS}": {"axis": 0},
-    },
-)
-mistake("The sign is turned round: later years count for the model.", lambda *x: -metric(*x))
-mistake(
-    "You returned absolute values: a model that prefers earlier years has a negative metric.",
-    lambda *given: metric(*given).abs(),
-)
-mistake(
-    "You used the first prompt's year for all prompts.",
-    lambda logits, years, starts: metric(logits, years, [starts[0]] * len(starts)),
-)
-mistake(
-    "You took a year for a token id. The id of year y is years[y].",
-    lambda logits, years, starts: metric(logits, list(range(len(years))), starts),
-)
-mistake(
-    "One number per prompt, please: without them there is no interval.",
-    lambda *given: metric(*given).mean(),
-)
-mistake(
-    "You added the two sums; the metric is their difference.",
-    lambda *given: by_year(*given)[0].sum(1),
-)
-mistake(
+# fmt: off
+for message, changed in {
+    "The first year itself counts as wrong: 'later' means y > start.": {"first": 0},
+    "The later years begin at start + 1; yours begin one further on.": {"first": 2},
+    "You summed logits. Bring them to probabilities first.": {"scale": lambda x, _: x},
+    "You summed log-probabilities; sum probabilities.": {"scale": torch.log_softmax},
+    f"You read the first position. {AT}": {"at": 0},
+    "You read the position before the last one.": {"at": -2},
+    f"You averaged over the positions. {AT}":
+        {"scale": lambda x, axis: x.softmax(axis).mean(1, keepdim=True).expand_as(x)},
+    f"You normalised over the positions. {AXIS}": {"axis": 1},
+    f"You normalised over the prompts. {AXIS}": {"axis": 0},
+    "The sign is turned round: later years count for the model.":
+        {"combine": lambda table, later: signed(table, ~later)},
+    "You returned absolute values: a model that prefers earlier years has a negative metric.":
+        {"combine": lambda table, later: signed(table, later).abs()},
+    "One number per prompt, please: without them there is no interval.":
+        {"combine": lambda table, later: signed(table, later).mean()},
+    "You added the two sums; the metric is their difference.":
+        {"combine": lambda table, later: table.sum(1)},
     "You normalised over the years alone, or divided by their sum. Take the softmax over the whole "
-    "vocabulary: mass on other words counts for nobody.",
-    lambda *given: metric(*given) / by_year(*given)[0].sum(1),
+    "vocabulary: mass on other words counts for nobody.":
+        {"combine": lambda table, later: signed(table, later) / table.sum(1)},
+    "You left out the years that are not later: subtract their probabilities.":
+        {"combine": lambda table, later: (table * later).sum(1)},
+    "You returned only the probability of the years that are not later.":
+        {"combine": lambda table, later: (table * ~later).sum(1)},
+    "You took means over the years. The metric is a difference of sums.":
+        {"combine": lambda table, later: (table * later).sum(1) / later.sum(1).clamp(min=1)
+         - (table * ~later).sum(1) / (~later).sum(1)},
+    "You compared two years only. Sum over all years after start, and over all others.":
+        {"combine": lambda table, later: table.new_tensor([
+            row[(n := int((~side).sum())) % len(row)] - row[n - 1]
+            for row, side in zip(table, later, strict=True)])},
+}.items():
+    ANSWERS.mistake(message, partial(greater_than, **changed))
+for message, wrong in {
+    "You used the first prompt's year for all prompts.":
+        lambda logits, years, starts: greater_than(logits, years, [starts[0]] * len(starts)),
+    "You took a year for a token id. The id of year y is years[y].":
+        lambda logits, years, starts: greater_than(logits, list(range(len(years))), starts),
+    "You compared token ids. years[y] is only the name of year y in the vocabulary.":
+        lambda logits, years, starts: greater_than(
+            logits, sorted(years), [sorted(years).index(years[start]) for start in starts]),
+}.items():
+    ANSWERS.mistake(message, wrong)
+# fmt: on
+
+
+@ANSWERS.mistake(
+    "The metric is off where logits lie far apart: go to float64 first.", held_out=True
 )
-
-
-@mistake("You left out the years that are not later: subtract their probabilities.")
-def later_only(*given):
-    table, later = by_year(*given)
-    return (table * later).sum(1)
-
-
-@mistake("You returned only the probability of the years that are not later.")
-def earlier_only(*given):
-    table, later = by_year(*given)
-    return (table * ~later).sum(1)
-
-
-@mistake("You took means over the years. The metric is a difference of sums.")
-def means(*given):
-    table, later = by_year(*given)
-    sums = [(table * side).sum(1) / side.sum(1).clamp(min=1) for side in (later, ~later)]
-    return sums[0] - sums[1]
-
-
-@mistake(f"You averaged over the positions. {AT}")
-def mean_position(logits, years, starts):
-    table = logits.double().softmax(-1).mean(1, keepdim=True)
-    return metric(table, years, starts, scale=lambda x, _: x)
-
-
-@mistake("You compared token ids. years[y] is only the name of year y in the vocabulary.")
-def compares_ids(logits, years, starts):
-    ids, (table, _) = torch.tensor(years), by_year(logits, years, starts)
-    return torch.where(ids > ids[starts].unsqueeze(1), table, -table).sum(1)
-
-
-@mistake("You compared two years only. Sum over all years after start, and over all others.")
-def two_years(logits, years, starts):
-    table, _ = by_year(logits, years, starts)
-    rows, first = torch.arange(len(starts)), torch.tensor(starts)
-    return table[rows, (first + 1) % len(years)] - table[rows, first]
-
-
-@mistake("The metric is off where logits lie far apart: go to float64 first.", held_out=True)
 def in_their_own_type(logits, years, starts):
-    by_year(logits, years, starts)
-    return metric(logits.softmax(-1), years, starts, scale=lambda x, _: x)
+    return greater_than(logits.softmax(-1), years, starts, scale=lambda x, _: x)
 
 
-mistake(
+ANSWERS.mistake(
     "The metric of large float64 logits that differ by little is off: do not go through float32.",
-    lambda logits, years, starts: metric(logits.float(), years, starts),
+    lambda logits, years, starts: greater_than(logits.float(), years, starts),
     held_out=True,
 )
 
 
-@witness("The rule")
-def no_more_than_a_hundred_years(logits, years, starts):
-    table, later = by_year(logits, years, starts)
-    return torch.where(later, table, -table)[:, :100].sum(1)
+@ANSWERS.witness("The rule")
+def no_more_than_a_hundred_years(*given):
+    return greater_than(*given, combine=lambda *both: signed(*(x[:, :100] for x in both)))
 
 
 def draws(*sizes):
@@ -171,9 +140,7 @@ FAR = [
 LARGE = Draw("readings", SIZE | {"dtype": "float64", "shift": 4e4}, "Large logits.", 1e-6)
 ANSWERS.part("logits far apart, and the last year", 1, [*ENDS, *FAR, LARGE], RULE, held_out=True)
 BAD = [
-    Draw(
-        "readings", SIZE | {"starts": starts}, refused=True, note=f"{starts} must raise ValueError"
-    )
-    for starts in ([1, 2, 9], [-1, 1, 2], [1, 2], [1, 2, 3, 1])
+    Draw("readings", SIZE | {"starts": bad}, refused=True, note=f"{bad} must raise ValueError")
+    for bad in ([1, 2, 9], [-1, 1, 2], [1, 2], [1, 2, 3, 1])
 ]
 ANSWERS.part("starts that cannot be", 1, BAD, "One start for each prompt.", held_out=True)
