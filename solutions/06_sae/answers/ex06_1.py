@@ -1,24 +1,22 @@
 """06.1, encode and decode: answers, mistakes and draws (instructors only)."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch.nn.functional import gelu, normalize, softplus
 
 from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("06.1", "encode and decode")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
 
 
 def levels_of(s):
     return (s.x - s.db) @ s.e + s.eb
 
 
-def first_k(f, k):
+def top(f, k, levels=None):
     """The k largest of the last axis, of equal ones the first; all others become 0."""
     winners = f.argsort(dim=-1, descending=True, stable=True)[..., :k]
     return f * torch.zeros_like(f).scatter(-1, winners, 1.0)
@@ -28,57 +26,28 @@ def decoded(f, s):
     return f @ s.d + s.db
 
 
-def code(x, e, eb, d, db, k=None, before=levels_of, gate=torch.relu, keep=first_k, decode=decoded):
-    """f and x_hat, step by step; the steps read what they need from one namespace."""
+@ANSWERS.right
+def autoencode(x, e, eb, d, db, k=None, before=levels_of, gate=torch.relu, keep=top, **step):
     if k is not None and not 1 <= k <= e.shape[1]:
         raise ValueError("k is a number of features")
-    s = SimpleNamespace(x=x, e=e, eb=eb, d=d, db=db, k=k)
+    s = SimpleNamespace(x=x, e=e, eb=eb, d=d, db=db)
     s.levels = before(s)
     s.full = gate(s.levels)
-    f = s.full if k is None else keep(s.full, k)
-    return f, decode(f, s)
+    f = s.full if k is None else keep(s.full, k, s.levels)
+    return f, step.get("out", decoded)(f, s)
 
 
-@right
-def autoencode(x, encoder, encoder_bias, decoder, decoder_bias, k=None):
-    return code(x, encoder, encoder_bias, decoder, decoder_bias, k)
-
-
-@other
-def one_state_at_a_time(x, encoder, encoder_bias, decoder, decoder_bias, k=None):
-    features = encoder.shape[1]
-    if k is not None and (k < 1 or k > features):
-        raise ValueError(k)
-    flat = (x - decoder_bias).reshape(-1, x.shape[-1])
-    f = torch.einsum("nd,df->nf", flat, encoder) + encoder_bias
-    f = torch.where(f > 0, f, torch.zeros_like(f))
-    for row in f:
-        order = sorted(range(features), key=lambda i: (-row[i].item(), i))
-        row[order[k or features :]] = 0
-    x_hat = torch.einsum("nf,fd->nd", f, decoder) + decoder_bias
-    return f.reshape(*x.shape[:-1], features), x_hat.reshape(x.shape)
-
-
-@other
-def ranks_before_the_relu(x, encoder, encoder_bias, decoder, decoder_bias, k=None):
-    x, e, eb, d, db = (t.numpy() for t in (x, encoder, encoder_bias, decoder, decoder_bias))
-    if k is not None and k not in range(1, len(d) + 1):
-        raise ValueError(k)
+@ANSWERS.other
+def ranks_before_the_relu(*given):
+    x, e, eb, d, db = (t.numpy() for t in given[:5])
     before = (x - db) @ e + eb
-    if k is not None:
+    if given[5:] and (k := given[5]) is not None:
+        if k not in range(1, len(d) + 1):
+            raise ValueError(k)
         ranks = np.argsort(np.argsort(-before, -1, kind="stable"), -1, kind="stable")
         before = np.where(ranks < k, before, 0)
     f = np.maximum(before, 0)
     return [f, f @ d + db]
-
-
-def by_level(choose, after):
-    """Which stay is decided by levels before the ReLU."""
-    return lambda *given: code(
-        *given,
-        gate=torch.relu if len(given) < 6 or given[5] is None else torch.clone,
-        keep=lambda levels, k: after(levels * (choose(levels, k) != 0)),
-    )
 
 
 def kth(f, k):
@@ -86,101 +55,88 @@ def kth(f, k):
 
 
 # Those of k come first: where both explain an answer, they are more to the point.
-EACH, SIZE = "Each state keeps its own k", "You chose by absolute value"
-ANSWERS.variants(code, {
-    "k makes no difference: keep the k largest activations of each state.": lambda f, k: f,
-    "You kept one feature too many.": lambda f, k: first_k(f, k + 1),
+EACH = "Each state keeps its own k"
+ANSWERS.variants(autoencode, {
+    "k makes no difference: keep the k largest activations of each state.": lambda f, k, v: f,
+    "You kept one feature too many.": lambda f, k, v: top(f, k + 1),
     "You kept one feature too few: the k-th largest stays too.":
-        (lambda f, k: first_k(f, k - 1), lambda f, k: f * (f > kth(f, k))),
+        (lambda f, k, v: top(f, k - 1), lambda f, k, v: f * (f > kth(f, k))),
     f"You kept the k largest of each feature over the tokens (axis 0). {EACH}: the last axis.":
-        lambda f, k: first_k(f.mT, k).mT,
+        lambda f, k, v: top(f.mT, k).mT,
     f"You kept k times N activations of the whole batch. {EACH}.":
-        lambda f, k: first_k(f.flatten(), k * len(f)).view(f.shape),
-    f"You kept k activations of the whole batch. {EACH}.":
-        lambda f, k: first_k(f.flatten(), k).view(f.shape),
-    "You kept the k smallest.": (lambda f, k: f * (first_k(f.max() + 1 - f, k) > 0),
-                                 lambda f, k: f * (first_k(1 / f, k) > 0)),
-    "You returned 1 for each kept feature; keep the activation.": lambda f, k: first_k(f, k).sign(),
-    "You subtracted the k-th activation; the kept ones stay as they are.":
-        lambda f, k: (f - kth(f, k)).relu(),
+        lambda f, k, v: top(f.flatten(), k * len(f)).view(f.shape),
+    f"You kept k of the whole batch. {EACH}.": lambda f, k, v: top(f.flatten(), k).view(f.shape),
+    "You kept the k smallest.":
+        (lambda f, k, v: f * (top(9e9 - f, k) > 0), lambda f, k, v: f * (top(1 / f, k) > 0)),
+    "You returned 1 for each kept feature; keep the activation.": lambda f, k, v: top(f, k).sign(),
+    "You subtracted the k-th activation from those kept.": lambda f, k, v: (f - kth(f, k)).relu(),
     "The kept activations are sorted; each stays at the place of its feature.":
-        lambda f, k: first_k(f.sort(descending=True).values, k),
+        lambda f, k, v: top(f.sort(descending=True).values, k),
+    "You chose by absolute value before the ReLU. A strongly negative level is no active feature.":
+        lambda f, k, v: f * (top(v.abs(), k) > 0),
+    "You chose by absolute value and kept the sign. Activations are never negative.":
+        lambda f, k, v: v * (top(v.abs(), k) > 0),
+    "The k largest values before the ReLU include negative ones: the ReLU is missing.":
+        lambda f, k, v: top(v, k),
 }, step="keep")  # fmt: skip
-mistake(f"{SIZE} before the ReLU. A strongly negative level is no active feature.",
-        by_level(lambda v, k: first_k(v.abs(), k), torch.relu))  # fmt: skip
-mistake(f"{SIZE} and kept the sign. Activations are never negative.",
-        by_level(lambda v, k: first_k(v.abs(), k), torch.clone))  # fmt: skip
-mistake("The k largest values before the ReLU include negative ones: the ReLU is missing.",
-        by_level(first_k, torch.clone))  # fmt: skip
-ANSWERS.variants(code, {
-    "The bias of the decoder is not subtracted: the encoder reads x - decoder_bias.":
-        lambda s: s.x @ s.e + s.eb,
-    "You added the bias of the decoder before the encoder; subtract it.":
-        lambda s: (s.x + s.db) @ s.e + s.eb,
+ANSWERS.variants(autoencode, {
+    "The bias of the decoder is not subtracted from x.": lambda s: s.x @ s.e + s.eb,
+    "You added the bias of the decoder to x; subtract it.": lambda s: (s.x + s.db) @ s.e + s.eb,
     "You subtracted the bias of the encoder; add it.": lambda s: (s.x - s.db) @ s.e - s.eb,
     "The bias of the encoder is missing.": lambda s: (s.x - s.db) @ s.e,
-    "There is a ReLU at the input as well: x - decoder_bias may be negative.":
-        lambda s: (s.x - s.db).relu() @ s.e + s.eb,
+    "There is a ReLU at the input as well.": lambda s: (s.x - s.db).relu() @ s.e + s.eb,
     "You encoded with the directions of the decoder. The encoder has weights of its own.":
         lambda s: (s.x - s.db) @ s.d.T + s.eb,
     "The encoder is transposed. It is [d, F]: x @ encoder.": lambda s: (s.x - s.db) @ s.e.T + s.eb,
 }, step="before")  # fmt: skip
 ZERO = "Use the ReLU: most activations are exactly 0."
-ANSWERS.variants(code, {
-    "Activations are negative: the ReLU is missing. A feature is absent (0) or present (> 0).":
-        torch.clone,
+ANSWERS.variants(autoencode, {
+    "Activations are negative: the ReLU is missing. A feature is absent or present.": torch.clone,
     "You took absolute values. A feature with a negative level is absent: 0.": torch.abs,
-    "You returned 1 for each active feature; the activation says how strongly.":
-        lambda v: (v > 0).double(),
+    "You returned 1 for each active feature; say how strongly.": lambda v: (v > 0).double(),
     f"This is a sigmoid. {ZERO}": torch.sigmoid,
-    f"This is a GELU. {ZERO}": (functional.gelu, partial(functional.gelu, approximate="tanh")),
-    f"This is a softplus. {ZERO}": functional.softplus,
+    f"This is a GELU. {ZERO}": (gelu, lambda v: gelu(v, approximate="tanh")),
+    f"This is a softplus. {ZERO}": softplus,
     "This is a softmax, but features do not compete for a sum of 1.": lambda v: v.softmax(-1),
-    "The activations are divided by their length; they keep the scale of x.":
-        lambda v: functional.normalize(v.relu(), dim=-1),
+    "The activations are divided by their length.": lambda v: normalize(v.relu(), dim=-1),
 }, step="gate")  # fmt: skip
-ANSWERS.variants(code, {"The ReLU comes before the bias is added; it comes last.": {
+ANSWERS.variants(autoencode, {"The ReLU comes before the bias is added; it comes last.": {
     "before": lambda s: ((s.x - s.db) @ s.e).relu() + s.eb, "gate": torch.clone}})  # fmt: skip
-ANSWERS.variants(code, {
-    "x_hat is decoded from all features; decode from the k that were kept.":
-        lambda f, s: decoded(s.full, s),
-    "The bias of the decoder is missing in x_hat: what was subtracted comes back here.":
-        lambda f, s: f @ s.d,
+ANSWERS.variants(autoencode, {
+    "x_hat is decoded from all features; decode from the k kept.": lambda f, s: decoded(s.full, s),
+    "The bias of the decoder is missing in x_hat: add it again.": lambda f, s: f @ s.d,
     "You subtracted the bias of the decoder in x_hat; add it.": lambda f, s: f @ s.d - s.db,
-    "You decoded from the values before the ReLU. x_hat is made of the activations.":
-        lambda f, s: decoded(s.levels, s),
-    "The reconstruction went through a ReLU; states may be negative.":
+    "You decoded from the values before the ReLU.": lambda f, s: decoded(s.levels, s),
+    "The reconstruction went through a ReLU, but x may be negative.":
         lambda f, s: decoded(f, s).relu(),
     "You decoded with the transposed encoder. The decoder has directions of its own.":
         lambda f, s: f @ s.e.T + s.db,
     "The decoder is transposed. It is [F, d]: f @ decoder.": lambda f, s: f @ s.d.T + s.db,
-    "You made the directions of the decoder unit length first; take them as given.":
-        lambda f, s: f @ functional.normalize(s.d) + s.db,
+    "You made the directions unit length first; take them as given.":
+        lambda f, s: f @ normalize(s.d) + s.db,
     "You averaged over the active features; the reconstruction is their sum.":
         lambda f, s: f @ s.d / (f > 0).sum(-1, keepdim=True).clamp(min=1) + s.db,
     "You returned what the reconstruction misses, x - x_hat.": lambda f, s: s.x - decoded(f, s),
     "You returned x itself.": lambda f, s: s.x.clone(),
-}, step="decode")  # fmt: skip
-mistake("The two results are swapped: return f, x_hat.", lambda *given: code(*given)[::-1])
-ANSWERS.variants(code, {
+}, step="out")  # fmt: skip
+ANSWERS.mistake("The two results are swapped: return f, x_hat.", lambda *x: autoencode(*x)[::-1])
+ANSWERS.variants(autoencode, {
     "Of equal activations you kept all: k features stay, those with the lower numbers.":
-        lambda f, k: f * (f >= kth(f, k)),
+        lambda f, k, v: f * (f >= kth(f, k)),
     "Of equal activations the features with the lower numbers stay.":
-        lambda f, k: first_k(f.flip(-1), k).flip(-1),
+        lambda f, k, v: top(f.flip(-1), k).flip(-1),
     "You rounded, or added something to break ties: near is not equal.":
-        (lambda f, k: f * (first_k(f.round(decimals=6) + 1, k) > 0),
-         lambda f, k: f * (first_k(f - 1e-9 * torch.arange(f.shape[-1]), k) != 0)),
+        (lambda f, k, v: f * (top(f.round(decimals=6) + 1, k) > 0),
+         lambda f, k, v: f * (top(f - 1e-9 * torch.arange(f.shape[-1]), k) != 0)),
 }, held_out=True, step="keep")  # fmt: skip
 
 
-@witness("You kept one feature too many")
-def zeroes_all_but_k_and_one(x, encoder, encoder_bias, decoder, decoder_bias, k=None):
-    f = np.maximum((x - decoder_bias).numpy() @ encoder.numpy() + encoder_bias.numpy(), 0)
-    if k is not None:
-        if k < 1 or k > f.shape[-1]:
-            raise ValueError
-        np.put_along_axis(f, np.argsort(f, -1, kind="stable")[..., : -k - 1], 0, -1)
-    return f, f @ decoder.numpy() + decoder_bias.numpy()
+@ANSWERS.witness("You kept one feature too many")
+def zeroes_all_but_k_and_one(x, e, eb, d, db, k=-1):
+    f = np.maximum((x - db).numpy() @ e.numpy() + eb.numpy(), 0)
+    for row in f:
+        row[row.argsort(kind="stable")[: -k - 1]] = 0
+    return f, f @ d.numpy() + db.numpy()
 
 
 def draw(*sizes, k=(), note="", tolerance=1e-6, observe="", refused=False, **options):
@@ -193,30 +149,24 @@ RULE = "The rule: f = ReLU((x - decoder_bias) @ encoder + encoder_bias)"
 SUM = "x_hat = f @ decoder + decoder_bias, the bias plus each direction times its activation."
 STAY = f"{RULE}, of which the k largest of each state stay, and {SUM}"
 HINT = "One activation for each feature at the end: x @ encoder has it."
-SIZES = [(5, 4, 7), (6, 5, 5), (1, 3, 20)]
-ALL = [draw(*sizes, observe="first_of_two") for sizes in SIZES]
-ANSWERS.part("activations of all features", 4, ALL, f"{RULE}.", HINT)
-SIZES = [(4, 3, 8), (5, 4, 4), (7, 6, 2)]
-MADE = [draw(*sizes, observe="second_of_two") for sizes in SIZES]
-ANSWERS.part("reconstruction", 3, MADE, f"The rule: {SUM}")
-SIZES = [(5, 4, 12, 3), (6, 3, 9, 1), (4, 5, 10, 4), (4, 5, 5, 2)]
+F = [draw(*sizes, observe="first_of_two") for sizes in ((5, 4, 7), (6, 5, 5), (1, 3, 20))]
+ANSWERS.part("activations of all features", 4, F, f"{RULE}.", HINT)
+X_HAT = [draw(*sizes, observe="second_of_two") for sizes in ((4, 3, 8), (5, 4, 4), (7, 6, 2))]
+ANSWERS.part("reconstruction", 3, X_HAT, f"The rule: {SUM}")
+SIZES = (5, 4, 12, 3), (6, 3, 9, 1), (4, 5, 10, 4), (4, 5, 5, 2)
 LARGEST = [draw(*sizes, k=[k], lift=1.0) for *sizes, k in SIZES]
 FEW = draw(5, 4, 8, k=[5], lift=-1.0, note="In some states fewer than k are above 0.")
 ANSWERS.part("the k largest", 4, [*LARGEST, FEW], STAY)
 NOTES = "Of equal activations the first stay.", "Nearly equal is not equal: the larger stays."
 TIES = [draw(5, 3, 6, k=[k], copies=0, note=NOTES[0]) for k in range(1, 7)]
-NEAR = [draw(4, 3, 6, k=[4], copies=gap, note=NOTES[1]) for gap in (1e-10, -1e-10)]
+TIES += [draw(4, 3, 6, k=[4], copies=gap, note=NOTES[1]) for gap in (1e-10, -1e-10)]
 NONE = draw(5, 3, 6, k=[3], lift=-100, note="No feature is above 0 here: k is the most that stays.")
-ANSWERS.part("ties, and few active features", 2, [*TIES, *NEAR, NONE], STAY, held_out=True)
-SHAPES = [(2, 3, 4, 7), (4, 7), (2, 1, 2, 4, 7), (3, 1, 7)]
+ANSWERS.part("ties, and few active features", 2, [*TIES, NONE], STAY, held_out=True)
+SHAPES = (2, 3, 4, 7), (4, 7), (2, 1, 2, 4, 7), (3, 1, 7)
 FORMS = [draw(*sizes, k=k) for sizes in SHAPES for k in ([], [None], [2], [7])]
-FORMS += [
-    draw(3, 4, 1, k=[1], note="One feature."),
-    draw(4, 3, 6, k=[2], scale=1e-5, note="Small numbers."),
-    draw(4, 3, 6, scale=1e5, note="Large numbers."),
-    draw(4, 3, 6, k=[2], dtype="float32", tolerance=1e-5, note="Float32."),
-    draw(4, 3, 6, k=[2], turned=True, note="Tensors that are not contiguous."),
-]
+FORMS += [draw(3, 4, 1, k=[1]), draw(4, 3, 6, k=[2], turned=True)]
+FORMS += [draw(4, 3, 6, k=[2], scale=scale, note="Other units.") for scale in (1e-5, 1e5)]
+FORMS += [draw(4, 3, 6, k=[2], dtype="float32", tolerance=1e-5, note="Float32.")]
 WHY = "A state cannot keep {} of 7 features: raise ValueError."
 FORMS += [draw(5, 4, 7, k=[k], refused=True, note=WHY.format(k)) for k in (0, -1, 8)]
 ANSWERS.part("shapes and limits", 2, FORMS, STAY, held_out=True)
