@@ -1,0 +1,148 @@
+"""06.4, how sparse, how faithful, how many dead: answers, mistakes and draws (instructors only)."""
+
+import numpy as np
+import torch
+
+from course_lib.checks.drawing import Draw
+from course_lib.grading.answers import Answers
+
+ANSWERS = Answers("06.4", "how sparse, how faithful, how many dead")
+
+
+def ss(table):
+    return (table**2).sum()
+
+
+def around(x):
+    return x - x.mean(0)
+
+
+def fraction(x, y):
+    return ss(x - y) / ss(around(x))
+
+
+def mean_count(on, f):
+    return on.sum(1).double().mean()
+
+
+def never(on, f):
+    return 1 - on.any(0).double().mean()
+
+
+@ANSWERS.right
+def quality(x, x_hat, f, fvu=fraction, l0=mean_count, dead=never, to=torch.Tensor.double, least=0):
+    if torch.equal(x, x[:1].expand_as(x)):
+        raise ValueError("no variance to explain")
+    on = f > least
+    return {"l0": l0(on, f), "fvu": fvu(to(x), to(x_hat)), "dead": dead(on, f)}
+
+
+@ANSWERS.other
+def by_counting(x, x_hat, f):
+    x, x_hat, f = (t.double().numpy() for t in (x, x_hat, f))
+    if np.ptp(x, axis=0).max() == 0:
+        raise ValueError("no variance")
+    dims = range(x.shape[1])
+    errors = sum(float(np.mean((x[:, j] - x_hat[:, j]) ** 2)) for j in dims)
+    unused = [j for j in range(f.shape[1]) if not (f[:, j] > 0).any()]
+    fvu = errors / sum(float(np.var(x[:, j])) for j in dims)
+    return {"dead": len(unused) / f.shape[1], "fvu": fvu, "l0": np.count_nonzero(f) / len(f)}
+
+
+ADD = "Add up both sums, then divide."
+ANSWERS.variants(quality, {
+    f"You took a ratio for each token and averaged: tokens near the mean decide. {ADD}":
+        lambda x, y: (((x - y) ** 2).sum(1) / (around(x) ** 2).sum(1)).mean(),
+    f"You took a ratio for each dimension and averaged: those that hardly vary decide. {ADD}":
+        lambda x, y: (((x - y) ** 2).sum(0) / (around(x) ** 2).sum(0)).mean(),
+    "You took the variance of the error, which forgives a constant error.":
+        lambda x, y: ss(around(x - y)) / ss(around(x)),
+    "You did not subtract the mean from x in the denominator.": lambda x, y: ss(x - y) / ss(x),
+    "You subtracted one mean for all dimensions; each has its own.":
+        lambda x, y: ss(x - y) / ss(x - x.mean()),
+    "You subtracted the mean over the dimensions, not over tokens.":
+        lambda x, y: ss(x - y) / ss(x - x.mean(1, keepdim=True)),
+    "You divided by the variance of the reconstruction, not of x.":
+        lambda x, y: ss(x - y) / ss(around(y)),
+    "This is explained. Unexplained is 1 minus that.": lambda x, y: 1 - fraction(x, y),
+    "This is the explained fraction, and it forgives a constant error.":
+        lambda x, y: 1 - ss(around(x - y)) / ss(around(x)),
+    "You took the root of the ratio; variances are squares.": lambda x, y: fraction(x, y).sqrt(),
+    "You did not divide by the variance of x.":
+        (lambda x, y: ss(x - y) / len(x), lambda x, y: ((x - y) ** 2).mean()),
+    "One sum is divided by N and the other by N - 1. Both run over the same tokens.":
+        lambda x, y: fraction(x, y) * (len(x) - 1) / len(x),
+    "You divided a mean over dimensions by a sum over them.":
+        lambda x, y: fraction(x, y) / x.shape[1],
+    "You divided a sum over dimensions by a mean over them.":
+        lambda x, y: fraction(x, y) * x.shape[1],
+    "You averaged lengths instead of squares.":
+        lambda x, y: (x - y).norm(dim=1).mean() / around(x).norm(dim=1).mean(),
+    "You took the variance that x_hat has and x has not. Sum the squares of x - x_hat.":
+        lambda x, y: 1 - ss(around(y)) / ss(around(x)),
+    "You turned the ratio round: the error is the numerator.": lambda x, y: 1 / fraction(x, y),
+}, step="fvu")  # fmt: skip
+ANSWERS.variants(quality, {
+    "You took the share of active features; L0 is their number.": lambda on, f: on.double().mean(),
+    "You counted over all tokens; take the mean over tokens.": lambda on, f: on.sum(),
+    "You counted the features that are active anywhere.": lambda on, f: on.any(0).sum(),
+    "You counted tokens for each feature; turn it round.": lambda on, f: on.sum(0).double().mean(),
+    "You added the activations up (L1). L0 counts those above 0.": lambda on, f: f.sum(1).mean(),
+    "You left the tokens without any active feature out. They count, with 0.":
+        lambda on, f: on.sum(1)[on.any(1)].double().mean(),
+    "You counted activations of 0 as active.": lambda on, f: float(on.shape[1]),
+    "You counted the features that are 0.": lambda on, f: mean_count(~on, f),
+    "You took the most that any token has; take the mean.": lambda on, f: on.sum(1).max(),
+    "You took the median over tokens; take the mean.": lambda on, f: np.median(on.sum(1)),
+}, step="l0")  # fmt: skip
+ANSWERS.variants(quality, {"Small activations were left out. Active is everything above 0.": (
+    {"least": 0.5}, {"least": 1}, {"least": 0.1})})  # fmt: skip
+ANSWERS.variants(quality, {
+    "You returned the share of features that are alive.": lambda on, f: 1 - never(on, f),
+    "You took the number of dead features; return their share.": lambda on, f: (~on.any(0)).sum(),
+    "You counted the zeros of all tokens. Dead is 0 on every token.":
+        lambda on, f: (~on).double().mean(),
+    "You counted tokens. Dead is a feature without an active token.": lambda on, f: never(on.T, f),
+    "You counted features that are 0 on some token, not on every one.":
+        lambda on, f: 1 - on.all(0).double().mean(),
+    "You counted features of small mean activation. One token is enough.":
+        lambda on, f: (f.mean(0) < 0.1).double().mean(),
+    "You divided by the number of tokens, not features.": lambda on, f: (~on.any(0)).sum() / len(f),
+    "You counted features active on one token: it is enough to be alive.":
+        lambda on, f: (on.sum(0) <= 1).double().mean(),
+}, step="dead")  # fmt: skip
+ANSWERS.variants(quality, {
+    "States far from 0 got another fvu: compute in float64.":
+        ({"to": torch.clone}, {"to": torch.Tensor.float}),
+    "fvu may exceed 1: do not clip it.": {"fvu": lambda x, y: fraction(x, y).clamp(max=1)},
+    "The smallest activation above 0 is above 0: the feature is active.":
+        ({"least": 1e-8}, {"least": 1e-10}),
+}, held_out=True)  # fmt: skip
+
+
+def draw(*sizes, note="", observe="", refused=False, tolerance=1e-6, **options):
+    given = {"sizes": sizes} | options
+    return Draw("measured", given, note, tolerance, observe=observe, refused=refused)
+
+
+FVU = "The rule: squared errors of all tokens over squared distances of all from the mean state."
+COUNT = "The rule: l0, features above 0 for a token, on average; dead, the share that never are."
+SIZES = (6, 3, 8, 2), (9, 5, 6, 1), (20, 2, 5, 3)
+UNEXPLAINED = [draw(*sizes, observe="unexplained") for sizes in SIZES]
+MEAN = "Predicting the mean state leaves everything unexplained: 1."
+UNEXPLAINED.append(draw(7, 4, 5, 1, made="mean", observe="unexplained", note=MEAN))
+ANSWERS.part("fraction of variance unexplained", 5, UNEXPLAINED, FVU)
+SIZES = (5, 3, 9, 2), (8, 2, 6, 1), (4, 4, 11, 5)
+COUNTS = [draw(*sizes, observe="active_and_dead") for sizes in SIZES]
+ANSWERS.part("active and dead features", 3, COUNTS, COUNT)
+UNITS = [draw(12, 4, 6, 2, made=made) for made in ("constant", "same", "worse")]
+FORMS = {"scale": 7.0, "shift": 30.0}, {"scale": 1e-7}, {"scale": 1e5}, {"turned": True}
+UNITS += [draw(12, 4, 6, 2, tolerance=1e-8, note="Other units.", **form) for form in FORMS]
+UNITS.append(draw(3, 4, 5, 4, faint=1e-12, note="An activation of 1e-12 is above 0."))
+for kind, far in (("float32", 900.0), ("bfloat16", 20.0), ("float16", 20.0)):
+    UNITS.append(draw(400, 3, 5, 1, dtype=kind, shift=far, tolerance=1e-8, note=kind))
+ANSWERS.part("constant errors, other units", 2, UNITS, f"{FVU} {COUNT}", held_out=True)
+SAME = "All states are equal (compare them: their mean is rounded), so raise ValueError."
+NONE = [draw(tokens, 5, 3, 0, equal=True, refused=True, note=SAME) for tokens in (2, 3, 7, 10)]
+NONE += [draw(2, 1, 2, 1), draw(2, 5, 1, 0), draw(3, 2, 1, 1)]
+ANSWERS.part("no variance", 2, NONE, f"{FVU} {COUNT}", held_out=True)
