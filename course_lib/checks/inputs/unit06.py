@@ -163,12 +163,16 @@ def measured(rng, sizes, made="noisy", scale=1.0, shift=0.0, faint=1.0, equal=Fa
         "same": x,
         "worse": -3 * x,
     }[made]
-    f = rng.uniform(0.05, 3, size=(tokens, features)) * rng.choice([0.1, 1, 1], size=features)
+    f = rng.uniform(0.05, 3, size=(tokens, features))
     f *= rng.random(size=f.shape) < rng.uniform(0.15, 0.6, size=features)
     places = rng.permutation(features)
     empty, *full = rng.permutation(tokens)[:3]
-    for number, place in enumerate(places[dead:]):  # weak and strong ones that some token has
-        f[full[number % len(full)], place] = rng.uniform(0.05, 0.3) + 2 * (number % 3 == 2)
+    for number, place in enumerate(places[dead:]):
+        if number % 3 == 1:  # weak on all tokens
+            f[:, place] = rng.uniform(0.02, 0.08, size=tokens)
+        if number % 3 == 2:  # strong on one
+            f[:, place] = 0
+        f[full[number % len(full)], place] = 2.5 if number % 3 == 2 else rng.uniform(0.02, 0.08)
     f[:, places[:dead]] = 0
     f[empty] = 0  # a token with no active feature
     tables = (x * scale + shift, x_hat * scale + shift, f * faint)
