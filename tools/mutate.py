@@ -33,6 +33,7 @@ COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.
 # Survivors that no input can tell from the right answer, with the reason: (exercise, change).
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("06.4", "(table ** 2).sum() -> (table ** 2).mean()"): "both sides of the ratio, of one size",
+    ("06.5", "losses[real].mean() -> losses[real].sum()"): "three sums over the same targets",
 }
 
 

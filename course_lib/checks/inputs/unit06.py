@@ -209,9 +209,11 @@ def runs(
     known = np.zeros((texts, length, vocabulary))
     rows, places = np.indices((texts, length - 1))
     known[rows, places, tokens[:, 1:]] = rng.uniform(1, 4, size=(texts, length - 1))
-    # The more noise, the larger the loss, whatever is taken for the target.
-    kinds = ((1.0, 0.4, 2.0), (strength, 0.7, 0.0), (0.0, 2.5, -2.0))
+    kinds = ((1.0, 0.4, 2.0), (strength, 0.7, 0.0), (0.0, 1.0, -2.0))
     logits = [s * known + rng.normal(size=known.shape) * n + up for s, n, up in kinds]
+    # The ablated run is sure of a wrong token: its loss is the largest, whatever is the target.
+    wrong = (tokens[:, 1:] + rng.integers(1, vocabulary, size=rows.shape)) % vocabulary
+    logits[2][rows, places, wrong] += 5
     if cost is not None:
         logits[2] = logits[0] - cost * (known > 0)
     for run, more in zip(logits, (0, 1, 3), strict=True):

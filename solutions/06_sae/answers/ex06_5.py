@@ -1,4 +1,4 @@
-"""06.5, how much of the model's loss is recovered: answers, mistakes and draws (instructors only)."""
+"""06.5, how much of the loss is recovered: answers, mistakes and draws (instructors only)."""
 
 import numpy as np
 import torch
@@ -27,13 +27,13 @@ def share(c, s, z):
 
 def loss(run, tokens, real, logs=log_probs, pair=next_token, mean=over_real):
     rows, targets, counted = pair(logs(run), tokens, real)
-    return mean(-rows.gather(-1, targets.unsqueeze(-1)).squeeze(-1), counted)
+    return mean(-rows.gather(-1, targets.unsqueeze(-1))[..., 0], counted)
 
 
 @ANSWERS.right
-def loss_recovered(clean, replaced, ablated, tokens, real, ratio=share, checked=True, **steps):
+def loss_recovered(clean, replaced, ablated, tokens, real, ratio=share, **steps):
     c, s, z = (loss(run, tokens, real, **steps) for run in (clean, replaced, ablated))
-    if checked and z <= c:
+    if z <= c:
         raise ValueError("nothing to recover")
     return ratio(c, s, z)
 
@@ -93,10 +93,8 @@ ANSWERS.variants(loss_recovered, {
         lambda t, k: torch.stack([a[b].mean() for a, b in zip(t, k, strict=True) if any(b)]).mean(),
     "You averaged probabilities; use the mean negative log-probability.":
         lambda t, k: -(-t[k]).exp().mean(),
-    "You used the last prediction of each text only; average over all.": lambda t, k: t[:, -1].mean(),
+    "You used the last prediction of each text only.": lambda t, k: t[:, -1].mean(),
     "Padding is counted: leave predictions out whose target is not real.": lambda t, k: t.mean(),
-    "Padding is set to 0 and still divided by: the mean runs over real targets.":
-        lambda t, k: (t * k).mean(),
 }, step="mean")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
     "You used logits as if they were log-probabilities: log_softmax is missing.": torch.clone,
@@ -109,3 +107,52 @@ ANSWERS.variants(loss_recovered, {
     "You averaged the shares of single texts; average the losses first.": {"mean": lambda t, k:
         torch.stack([a[b].mean() for a, b in zip(t, k, strict=True) if any(b)])},
 })  # fmt: skip
+ANSWERS.mistake("You compared squared differences of logits. The measure asks for the loss.",
+    lambda clean, replaced, ablated, *_: 1 - ((clean - replaced) ** 2).sum()
+    / ((clean - ablated) ** 2).sum())  # fmt: skip
+CLIP = "The share may lie above 1 and below 0: do not clip it."
+ANSWERS.variants(loss_recovered, {CLIP: (
+    lambda *losses: share(*losses).clamp(0, 1), lambda *losses: share(*losses).clamp(max=1),
+    lambda *losses: share(*losses).clamp(min=0))}, held_out=True, step="ratio")  # fmt: skip
+ANSWERS.variants(loss_recovered, {
+    "Logits lie far apart: convert to float64 before log_softmax.":
+        (lambda run: run.log_softmax(-1), lambda run: run.float().log_softmax(-1)),
+    "Logits lie far apart: stay in logs, the softmax of one may be 0.":
+        (lambda run: run.double().softmax(-1).log(), lambda run: run.float().softmax(-1).log()),
+}, held_out=True, step="logs")  # fmt: skip
+
+
+def draw(*sizes, note="", refused=False, tolerance=1e-6, **options):
+    return Draw("runs", {"sizes": sizes} | options, note, tolerance, refused=refused)
+
+
+RULE = "The rule: (ablated - replaced) / (ablated - clean), each the mean loss over real targets."
+EQUAL = [draw(*sizes) for sizes in ((3, 5, 6), (1, 7, 4), (4, 4, 20))]
+ENDS = "The clean run itself recovers 1 and the ablated run 0."
+EQUAL += [draw(2, 4, 5, order=order, note=ENDS) for order in ((0, 0, 2), (0, 2, 2))]
+ANSWERS.part("texts of equal length", 5, EQUAL, RULE)
+PADDED = [draw(*sizes, padded=True) for sizes in ((3, 8, 5), (4, 7, 12), (2, 6, 4))]
+ANSWERS.part("padded texts", 4, PADDED, RULE)
+BEYOND = [draw(3, 6, 5, padded=True, strength=s, note=CLIP) for s in (3.0, -3.0)]
+FAR = "Logits hundreds apart: float64 first, then log_softmax."
+KINDS = (
+    ("float16", 300.0),
+    ("bfloat16", 100.0),
+    ("float32", 300.0),
+    ("float64", 900.0),
+    ("float64", 3e4),
+)
+BEYOND += [draw(2, 5, 40, dtype=kind, far=far, tolerance=1e-9, note=FAR) for kind, far in KINDS]
+BEYOND += [draw(2, 5, 9, masked=True), draw(3, 5, 4, turned=True), draw(1, 2, 2), draw(2, 2, 3)]
+BEYOND += [
+    draw(4, 9, 6, padded=True, cost=cost, note="Ablation costs little.") for cost in (0.01, 1e-5)
+]
+ANSWERS.part("beyond the ends", 2, BEYOND, RULE, held_out=True)
+WHY = "Ablation is as good as nothing, or better: nothing to recover, so raise ValueError."
+COSTS = [draw(2, 6, 5, padded=True)]
+COSTS += [
+    draw(2, 6, 5, padded=True, order=order, refused=True, note=WHY)
+    for order in ((0, 1, 0), (2, 1, 0))
+]
+COSTS += [draw(2, 6, 5, padded=True, cost=-0.01, refused=True, note=WHY)]
+ANSWERS.part("ablation that costs nothing", 2, COSTS, RULE, held_out=True)
