@@ -195,6 +195,7 @@ def runs(
 ):
     """Logits of three runs that know less and less of the next token, the texts, what is real.
 
+    The shortest text has ``padded`` real tokens, each other one more; 0 pads nothing.
     ``order`` says which runs are given as clean, replaced and ablated. ``strength`` is what the
     replaced run knows; above 1 it beats the clean one. With ``cost`` the ablated run is the clean
     one, off at the real targets by that much. ``far`` lifts a token that never follows, ``masked``
@@ -203,9 +204,9 @@ def runs(
     texts, length, vocabulary = sizes
     tokens = rng.integers(2 if far or masked else 0, vocabulary, size=(texts, length))
     real = np.ones((texts, length), dtype=bool)
-    if padded:  # the shortest text has one token, and none that is predicted
-        for row, kept in enumerate(rng.permutation(np.arange(texts) * 2 + 1)):
-            real[row, min(int(kept), length) :] = False
+    if padded:
+        for row, kept in enumerate(rng.permutation(texts)):
+            real[row, kept + padded :] = False
     known = np.zeros((texts, length, vocabulary))
     rows, places = np.indices((texts, length - 1))
     known[rows, places, tokens[:, 1:]] = rng.uniform(1, 4, size=(texts, length - 1))
@@ -213,14 +214,14 @@ def runs(
     logits = [s * known + rng.normal(size=known.shape) * n + up for s, n, up in kinds]
     # The ablated run is sure of a wrong token: its loss is the largest, whatever is the target.
     wrong = (tokens[:, 1:] + rng.integers(1, vocabulary, size=rows.shape)) % vocabulary
-    logits[2][rows, places, wrong] += 5
+    logits[2][rows, places, wrong] += 8
     if cost is not None:
         logits[2] = logits[0] - cost * (known > 0)
     for run, more in zip(logits, (0, 1, 3), strict=True):
         run[:, :, 0] += (far + more) * bool(far)
         run[:, :, 1] = -np.inf if masked else run[:, :, 1]
-        run[:, -1] = rng.normal(size=run[:, -1].shape) * 9
-        run[~real] = rng.normal(size=(int((~real).sum()), vocabulary)) * 4
+        run[:, -1] = rng.normal(size=run[:, -1].shape) * (1 + 3 * more)
+        run[~real] = rng.normal(size=(int((~real).sum()), vocabulary)) * (1 + 3 * more)
     given = (_tensor(logits[i], **kind) for i in order)
     return (*given, torch.tensor(tokens), torch.tensor(real))
 

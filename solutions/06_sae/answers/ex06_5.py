@@ -62,8 +62,12 @@ def with_cross_entropy(clean, replaced, ablated, tokens, real):
     return (s - z) / (c - z)
 
 
-def by_token(c, s, z):
-    return share(c, s, z).mean()
+def by_text(losses, real):
+    return torch.stack([t[k].mean() for t, k in zip(losses, real, strict=True)])
+
+
+def mean_of_shares(clean, replaced, ablated, *texts, mean):
+    return share(*(loss(run, *texts, mean=mean) for run in (clean, replaced, ablated))).mean()
 
 
 ROW = "You compared row t with token t. Row t predicts the token after it."
@@ -90,7 +94,7 @@ ANSWERS.variants(loss_recovered, {
 }, step="ratio")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
     "You averaged within each text first; every predicted token counts the same.":
-        lambda t, k: torch.stack([a[b].mean() for a, b in zip(t, k, strict=True) if any(b)]).mean(),
+        lambda t, k: by_text(t, k).mean(),
     "You averaged probabilities; use the mean negative log-probability.":
         lambda t, k: -(-t[k]).exp().mean(),
     "You used the last prediction of each text only.": lambda t, k: t[:, -1].mean(),
@@ -101,12 +105,10 @@ ANSWERS.variants(loss_recovered, {
     "You normalised over the tokens of a text; the vocabulary is the last axis.":
         lambda run: run.log_softmax(1),
 }, step="logs")  # fmt: skip
-ANSWERS.variants(loss_recovered, {
-    "You averaged the shares of single tokens; average the losses first.":
-        {"mean": lambda t, k: t[k]},
-    "You averaged the shares of single texts; average the losses first.": {"mean": lambda t, k:
-        torch.stack([a[b].mean() for a, b in zip(t, k, strict=True) if any(b)])},
-})  # fmt: skip
+ANSWERS.variants(mean_of_shares, {
+    "You averaged the shares of single tokens; average the losses first.": lambda t, k: t[k],
+    "You averaged the shares of single texts; average the losses first.": by_text,
+}, step="mean")  # fmt: skip
 ANSWERS.mistake("You compared squared differences of logits. The measure asks for the loss.",
     lambda clean, replaced, ablated, *_: 1 - ((clean - replaced) ** 2).sum()
     / ((clean - ablated) ** 2).sum())  # fmt: skip
@@ -131,9 +133,9 @@ EQUAL = [draw(*sizes) for sizes in ((3, 5, 6), (1, 7, 4), (4, 4, 20))]
 ENDS = "The clean run itself recovers 1 and the ablated run 0."
 EQUAL += [draw(2, 4, 5, order=order, note=ENDS) for order in ((0, 0, 2), (0, 2, 2))]
 ANSWERS.part("texts of equal length", 5, EQUAL, RULE)
-PADDED = [draw(*sizes, padded=True) for sizes in ((3, 8, 5), (4, 7, 12), (2, 6, 4))]
+PADDED = [draw(*sizes, padded=3) for sizes in ((3, 8, 5), (4, 7, 12), (2, 6, 4))]
 ANSWERS.part("padded texts", 4, PADDED, RULE)
-BEYOND = [draw(3, 6, 5, padded=True, strength=s, note=CLIP) for s in (3.0, -3.0)]
+BEYOND = [draw(3, 6, 5, padded=1, strength=s, note=CLIP) for s in (3.0, -3.0)]
 FAR = "Logits hundreds apart: float64 first, then log_softmax."
 KINDS = (
     ("float16", 300.0),
@@ -145,14 +147,13 @@ KINDS = (
 BEYOND += [draw(2, 5, 40, dtype=kind, far=far, tolerance=1e-9, note=FAR) for kind, far in KINDS]
 BEYOND += [draw(2, 5, 9, masked=True), draw(3, 5, 4, turned=True), draw(1, 2, 2), draw(2, 2, 3)]
 BEYOND += [
-    draw(4, 9, 6, padded=True, cost=cost, note="Ablation costs little.") for cost in (0.01, 1e-5)
+    draw(4, 9, 6, padded=1, cost=cost, note="Ablation costs little.") for cost in (0.01, 1e-5)
 ]
 ANSWERS.part("beyond the ends", 2, BEYOND, RULE, held_out=True)
 WHY = "Ablation is as good as nothing, or better: nothing to recover, so raise ValueError."
-COSTS = [draw(2, 6, 5, padded=True)]
+COSTS = [draw(2, 6, 5, padded=1)]
 COSTS += [
-    draw(2, 6, 5, padded=True, order=order, refused=True, note=WHY)
-    for order in ((0, 1, 0), (2, 1, 0))
+    draw(2, 6, 5, padded=1, order=order, refused=True, note=WHY) for order in ((0, 1, 0), (2, 1, 0))
 ]
-COSTS += [draw(2, 6, 5, padded=True, cost=-0.01, refused=True, note=WHY)]
+COSTS += [draw(2, 6, 5, padded=1, cost=-0.01, refused=True, note=WHY)]
 ANSWERS.part("ablation that costs nothing", 2, COSTS, RULE, held_out=True)
