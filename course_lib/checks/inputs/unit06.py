@@ -234,29 +234,29 @@ def halves(
 ):
     """Two halves of a text: sparse activations, and which tokens belong to a concept.
 
-    One feature follows the concept, with errors; one is loud on few tokens; one is lucky on the
-    half that judges. ``order`` puts (copies of) the features elsewhere, of which only the first
-    speaks when judged; ``silent`` keeps all silent there; ``without`` names a half that has no
-    token of the concept; ``steps`` rounds activations to so many steps a unit.
+    One feature follows the concept, with false alarms; the next is right wherever it speaks, on
+    half of the concept, and on all of it when judged; a third is loud on few tokens. ``order`` puts
+    (copies of) the features elsewhere, of which only the first speaks when judged; ``silent`` keeps
+    all silent there; ``without`` names a half that has no token of the concept; ``steps`` rounds
+    activations to so many steps a unit.
     """
     good = int(rng.integers(features))
 
-    def half(size, dose):
-        gold = np.zeros(size, dtype=bool)
-        gold[rng.choice(size, size=max(1, size // 4), replace=False)] = True
-        values = rng.uniform(0.1, 3, size=(size, features)) * (rng.random((size, features)) < 0.4)
-        values[:, good] = rng.uniform(0.1, 2, size=size) * (rng.random(size) < 0.5)
-        values[gold, good] += dose * (rng.random(int(gold.sum())) < 0.8)
+    def half(size, found, alarms, precise):
+        mixed, n = rng.permutation(size), max(1, size // 4)
+        values = rng.uniform(0.1, 0.9, size=(size, features)) * (rng.random((size, features)) < 0.4)
         if features > 2:
-            few = (gold & (np.cumsum(gold) <= 0.4 * gold.sum())) | (~gold & (np.cumsum(~gold) < 2))
-            values[:, (good + 2) % features] = 9 * few
-        return values, gold
+            values[mixed[: round(0.4 * n)], (good + 2) % features] = rng.uniform(8, 9)
+        if features > 1:
+            strong = mixed[: round(precise * n)]
+            values[strong, (good + 1) % features] = rng.uniform(1, 3, size=len(strong))
+        for first, share, low in ((0, found, 1.0), (n, alarms, 1.2)):
+            tokens = mixed[first : first + int(np.ceil(share * n))]
+            values[tokens, good] = rng.uniform(low, low + 1.6, size=len(tokens))
+        return values, np.isin(np.arange(size), mixed[:n])
 
-    fit, gold = half(tokens, 1.5)
-    judge, truth = half(max(1, tokens + more), 0.9)
-    if features > 1:
-        late = rng.uniform(1, 3, len(truth))
-        judge[:, (good + 1) % features] = np.where(truth, late, 0.2 * (late < 1.4))
+    fit, gold = half(tokens, 0.9, 0.7, 0.5)
+    judge, truth = half(max(1, tokens + more), 0.7, 0.8, 1.0)
     if order is not None:
         fit, judge = fit[:, order], judge[:, order]
         judge[:, [source in order[:place] for place, source in enumerate(order)]] = 0
