@@ -15,13 +15,12 @@ def f1(said, gold):
 
 def search(values, gold, score=f1, reaches=torch.ge, down=False):
     """Feature, threshold and score of the best pair; of equal ones the first."""
-    best = 0, 0.0, -1.0
-    for feature, column in enumerate(values.T):
-        for threshold in sorted(set(column[column > 0].tolist()), reverse=down):
-            found = score(reaches(column, threshold), gold)
-            if found > best[2]:
-                best = feature, threshold, found
-    return best
+    pairs = [
+        (feature, threshold, score(reaches(column, threshold), gold))
+        for feature, column in enumerate(values.T)
+        for threshold in sorted(set(column[column > 0].tolist()), reverse=down)
+    ]
+    return max(pairs, key=lambda pair: pair[2])
 
 
 @ANSWERS.right
