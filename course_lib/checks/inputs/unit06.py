@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -18,48 +20,27 @@ def _tensor(array, dtype="float64", turned=False):
 # --- observers: one of several results ---------------------------------------------------------
 
 
-def _of_two(answer, place):
+TERMS, MEASURES = ("reconstruction", "sparsity", "loss"), ("l0", "fvu", "dead")
+
+
+def _of_two(place, call, *given):
+    answer = call(*given)
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Wrong("Return two things, in the order of the docstring.")
     return answer[place]
 
 
-def first_of_two(call, *given):
-    return _of_two(call(*given), 0)
-
-
-def second_of_two(call, *given):
-    return _of_two(call(*given), 1)
-
-
-def _entries(answer, names, *chosen):
-    table = read(answer, dict.fromkeys(names, 0.0))
+def _entries(names, chosen, call, *given):
+    table = read(call(*given), dict.fromkeys(names, 0.0))
     if table is None:
         raise Wrong(f"Return a dict with the keys {', '.join(names)}; yours is None.")
     return {key: table[key] for key in chosen}
 
 
-TERMS, MEASURES = ("reconstruction", "sparsity", "loss"), ("l0", "fvu", "dead")
-
-
-def error_term(call, *given):
-    return _entries(call(*given), TERMS, "reconstruction")
-
-
-def sparsity_term(call, *given):
-    return _entries(call(*given), TERMS, "sparsity")
-
-
-def whole_loss(call, *given):
-    return _entries(call(*given), TERMS, "loss")
-
-
-def unexplained(call, *given):
-    return _entries(call(*given), MEASURES, "fvu")
-
-
-def active_and_dead(call, *given):
-    return _entries(call(*given), MEASURES, "l0", "dead")
+first_of_two, second_of_two = partial(_of_two, 0), partial(_of_two, 1)
+error_term, sparsity_term, whole_loss = (partial(_entries, TERMS, [key]) for key in TERMS)
+unexplained = partial(_entries, MEASURES, ["fvu"])
+active_and_dead = partial(_entries, MEASURES, ["l0", "dead"])
 
 
 def lengths_and_motion(call, decoder, gradient, rate):
@@ -74,18 +55,22 @@ def lengths_and_motion(call, decoder, gradient, rate):
 # --- 06.1 autoencode(x, encoder, encoder_bias, decoder, decoder_bias, k) -----------------------
 
 
-def autoencoder(rng, shape, features, k=(), lift=0.0, scale=1.0, copies=None, **kind):
-    """States [*shape] and a random autoencoder; ``k`` holds the last argument, or nothing.
+def autoencoder(rng, sizes, k=(), lift=0.0, scale=1.0, copies=None, **kind):
+    """States [*sizes[:-1]], an autoencoder of sizes[-1] features; ``k`` holds the last argument.
 
     With ``copies`` all numbers lie on a grid, so that every sum is exact: features 1, 2 and 4 of
     six are equal and strong, feature 3 is stronger than feature 0 by ``copies``, 5 is never active.
     """
-    width = shape[-1]
+    *shape, width, features = sizes
 
     def numbers(*size):
         return rng.normal(size=size) if copies is None else rng.integers(-4, 5, size) / 4
 
-    x, encoder, decoder = numbers(*shape) * 1.5, numbers(width, features), numbers(features, width)
+    x, encoder, decoder = (
+        numbers(*shape, width) * 1.5,
+        numbers(width, features),
+        numbers(features, width),
+    )
     encoder_bias = numbers(features) + rng.choice([-1.0, 1.0], size=features)
     decoder_bias = numbers(width) + rng.choice([-2.0, 2.0], size=width)
     if copies is not None:
@@ -123,11 +108,12 @@ def coded(rng, sizes, penalty=None, stretch=1.0, scale=1.0, far=0.0, blank=(), m
 # --- 06.3 decoder_step(decoder, gradient, rate) ------------------------------------------------
 
 
-def directions(rng, features, width, rate, longest=1.0, steep=1.0, along=None, blank=(), **kind):
+def directions(rng, sizes, rate, longest=1.0, steep=1.0, along=None, blank=(), **kind):
     """Directions of length 1, or of any up to ``longest``, and a gradient with a part along each.
 
     With ``along`` nothing else is left of the gradient, and for the first direction nothing at all.
     """
+    features, width = sizes
     decoder = rng.normal(size=(features, width))
     decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
     sizes = rng.uniform(0.5, 2, size=(features, 1)) * rng.choice([-1, 1], size=(features, 1))
@@ -229,9 +215,7 @@ def runs(
 # --- 06.6 best_feature(fit, fit_gold, judge, judge_gold) ---------------------------------------
 
 
-def halves(
-    rng, tokens, features, more=3, order=None, silent=False, without="", steps=0, scale=1.0, **kind
-):
+def halves(rng, sizes, more=3, order=None, silent=False, without="", steps=0, scale=1.0, **kind):
     """Two halves of a text: sparse activations, and which tokens belong to a concept.
 
     One feature follows the concept, with false alarms; the next is right wherever it speaks, on
@@ -240,6 +224,7 @@ def halves(
     all silent there; ``without`` names a half that has no token of the concept; ``steps`` rounds
     activations to so many steps a unit.
     """
+    tokens, features = sizes
     good = int(rng.integers(features))
 
     def half(size, found, alarms, precise):
@@ -272,26 +257,20 @@ def halves(
 # --- 06.7 steer(x, encode, decode, feature, value, random) -------------------------------------
 
 
-class Coder:
+def _coder(rng, width, features, dtype):
     """Two halves of an autoencoder whose features are silent below a level of 0.5."""
+    encoder, shift = rng.normal(size=(width, features)), rng.normal(size=features)
+    decoder = rng.normal(size=(features, width)) * rng.uniform(0.5, 2, (features, 1))
+    bias = rng.normal(size=width) * 2
 
-    def __init__(self, rng, width, features, dtype):
-        self.encoder, self.shift = rng.normal(size=(width, features)), rng.normal(size=features)
-        self.decoder = rng.normal(size=(features, width)) * rng.uniform(0.5, 2, (features, 1))
-        self.bias, self.dtype = rng.normal(size=width) * 2, dtype
+    def encode(x):
+        level = x.detach().double().numpy() @ encoder + shift
+        return _tensor(level * (level > 0.5), dtype)
 
-    def encode(self, x):
-        level = self._table(x, len(self.encoder), "encode") @ self.encoder + self.shift
-        return _tensor(level * (level > 0.5), self.dtype)
+    def decode(f):
+        return _tensor(f.detach().double().numpy() @ decoder + bias, dtype)
 
-    def decode(self, f):
-        made = self._table(f, len(self.decoder), "decode") @ self.decoder + self.bias
-        return _tensor(made, self.dtype)
-
-    def _table(self, given, last, name):
-        if not isinstance(given, torch.Tensor) or given.dim() != 2 or given.shape[1] != last:
-            raise TypeError(f"{name} takes a tensor [N, {last}] of any N.")
-        return given.detach().double().numpy()
+    return encode, decode
 
 
 def steering(rng, sizes, times, place=None, length=3.0, scale=1.0, **kind):
@@ -302,9 +281,9 @@ def steering(rng, sizes, times, place=None, length=3.0, scale=1.0, **kind):
     """
     tokens, width, features = sizes
     while True:
-        coder = Coder(rng, width, features, kind.get("dtype", "float64"))
+        encode, decode = _coder(rng, width, features, kind.get("dtype", "float64"))
         x = _tensor(rng.normal(size=(tokens, width)) * 2 * scale, **kind)
-        f = coder.encode(x).double().numpy()
+        f = encode(x).double().numpy()
         some = ((f > 0) & (f < 0.4 * f.max(0))).any(0) & (f == 0).any(0)
         if tokens < 3:
             some = f.max(0) > 0
@@ -312,5 +291,5 @@ def steering(rng, sizes, times, place=None, length=3.0, scale=1.0, **kind):
             break
     feature = int(rng.choice(np.flatnonzero(some))) if place is None else place
     largest = float(f[:, feature].max()) if 0 <= feature < features else 1.0
-    random = _tensor(rng.normal(size=width) * length, coder.dtype)
-    return x, coder.encode, coder.decode, feature, times * largest, random
+    random = _tensor(rng.normal(size=width) * length).to(x.dtype)
+    return x, encode, decode, feature, times * largest, random

@@ -55,29 +55,22 @@ def kth(f, k):
 
 
 # Those of k come first: where both explain an answer, they are more to the point.
-EACH = "Each state keeps its own k"
+BATCH = "of the whole batch. Each state keeps its own k."
 ANSWERS.variants(autoencode, {
-    "k makes no difference: keep the k largest activations of each state.": lambda f, k, v: f,
+    "k makes no difference: keep the k largest of each state.": lambda f, k, v: f,
     "You kept one feature too many.": lambda f, k, v: top(f, k + 1),
-    "You kept one feature too few: the k-th largest stays too.":
-        (lambda f, k, v: top(f, k - 1), lambda f, k, v: f * (f > kth(f, k))),
-    f"You kept the k largest of each feature over the tokens (axis 0). {EACH}: the last axis.":
-        lambda f, k, v: top(f.mT, k).mT,
-    f"You kept k times N activations of the whole batch. {EACH}.":
-        lambda f, k, v: top(f.flatten(), k * len(f)).view(f.shape),
-    f"You kept k of the whole batch. {EACH}.": lambda f, k, v: top(f.flatten(), k).view(f.shape),
+    "You kept one feature too few: the k-th stays too.": lambda f, k, v: f * (f > kth(f, k)),
+    "You kept the k largest over the tokens (axis 0).": lambda f, k, v: top(f.mT, k).mT,
+    f"You kept k N {BATCH}": lambda f, k, v: top(f.flatten(), k * len(f)).view(f.shape),
+    f"You kept k {BATCH}": lambda f, k, v: top(f.flatten(), k).view(f.shape),
     "You kept the k smallest.":
         (lambda f, k, v: f * (top(9e9 - f, k) > 0), lambda f, k, v: f * (top(1 / f, k) > 0)),
     "You returned 1 for each kept feature; keep the activation.": lambda f, k, v: top(f, k).sign(),
     "You subtracted the k-th activation from those kept.": lambda f, k, v: (f - kth(f, k)).relu(),
-    "The kept activations are sorted; each stays at the place of its feature.":
-        lambda f, k, v: top(f.sort(descending=True).values, k),
-    "You chose by absolute value before the ReLU. A strongly negative level is no active feature.":
-        lambda f, k, v: f * (top(v.abs(), k) > 0),
-    "You chose by absolute value and kept the sign. Activations are never negative.":
-        lambda f, k, v: v * (top(v.abs(), k) > 0),
-    "The k largest values before the ReLU include negative ones: the ReLU is missing.":
-        lambda f, k, v: top(v, k),
+    "The kept activations are sorted.": lambda f, k, v: top(f.sort(descending=True).values, k),
+    "You chose by absolute value before the ReLU.": lambda f, k, v: f * (top(v.abs(), k) > 0),
+    "You chose by absolute value and kept the sign.": lambda f, k, v: v * (top(v.abs(), k) > 0),
+    "The k largest may be negative: the ReLU is missing.": lambda f, k, v: top(v, k),
 }, step="keep")  # fmt: skip
 ANSWERS.variants(autoencode, {
     "The bias of the decoder is not subtracted from x.": lambda s: s.x @ s.e + s.eb,
@@ -85,8 +78,7 @@ ANSWERS.variants(autoencode, {
     "You subtracted the bias of the encoder; add it.": lambda s: (s.x - s.db) @ s.e - s.eb,
     "The bias of the encoder is missing.": lambda s: (s.x - s.db) @ s.e,
     "There is a ReLU at the input as well.": lambda s: (s.x - s.db).relu() @ s.e + s.eb,
-    "You encoded with the directions of the decoder. The encoder has weights of its own.":
-        lambda s: (s.x - s.db) @ s.d.T + s.eb,
+    "You encoded with the directions of the decoder.": lambda s: (s.x - s.db) @ s.d.T + s.eb,
     "The encoder is transposed. It is [d, F]: x @ encoder.": lambda s: (s.x - s.db) @ s.e.T + s.eb,
 }, step="before")  # fmt: skip
 ZERO = "Use the ReLU: most activations are exactly 0."
@@ -107,13 +99,10 @@ ANSWERS.variants(autoencode, {
     "The bias of the decoder is missing in x_hat: add it again.": lambda f, s: f @ s.d,
     "You subtracted the bias of the decoder in x_hat; add it.": lambda f, s: f @ s.d - s.db,
     "You decoded from the values before the ReLU.": lambda f, s: decoded(s.levels, s),
-    "The reconstruction went through a ReLU, but x may be negative.":
-        lambda f, s: decoded(f, s).relu(),
-    "You decoded with the transposed encoder. The decoder has directions of its own.":
-        lambda f, s: f @ s.e.T + s.db,
+    "The reconstruction went through a ReLU.": lambda f, s: decoded(f, s).relu(),
+    "You decoded with the transposed encoder.": lambda f, s: f @ s.e.T + s.db,
     "The decoder is transposed. It is [F, d]: f @ decoder.": lambda f, s: f @ s.d.T + s.db,
-    "You made the directions unit length first; take them as given.":
-        lambda f, s: f @ normalize(s.d) + s.db,
+    "You made the directions unit length first.": lambda f, s: f @ normalize(s.d) + s.db,
     "You averaged over the active features; the reconstruction is their sum.":
         lambda f, s: f @ s.d / (f > 0).sum(-1, keepdim=True).clamp(min=1) + s.db,
     "You returned what the reconstruction misses, x - x_hat.": lambda f, s: s.x - decoded(f, s),
@@ -121,27 +110,16 @@ ANSWERS.variants(autoencode, {
 }, step="out")  # fmt: skip
 ANSWERS.mistake("The two results are swapped: return f, x_hat.", lambda *x: autoencode(*x)[::-1])
 ANSWERS.variants(autoencode, {
-    "Of equal activations you kept all: k features stay, those with the lower numbers.":
-        lambda f, k, v: f * (f >= kth(f, k)),
-    "Of equal activations the features with the lower numbers stay.":
-        lambda f, k, v: top(f.flip(-1), k).flip(-1),
+    "Of equal activations you kept all: k stay, the first.": lambda f, k, v: f * (f >= kth(f, k)),
+    "Of equal activations the first stay.": lambda f, k, v: top(f.flip(-1), k).flip(-1),
     "You rounded, or added something to break ties: near is not equal.":
         (lambda f, k, v: f * (top(f.round(decimals=6) + 1, k) > 0),
          lambda f, k, v: f * (top(f - 1e-9 * torch.arange(f.shape[-1]), k) != 0)),
 }, held_out=True, step="keep")  # fmt: skip
 
 
-@ANSWERS.witness("You kept one feature too many")
-def zeroes_all_but_k_and_one(x, e, eb, d, db, k=-1):
-    f = np.maximum((x - db).numpy() @ e.numpy() + eb.numpy(), 0)
-    for row in f:
-        row[row.argsort(kind="stable")[: -k - 1]] = 0
-    return f, f @ d.numpy() + db.numpy()
-
-
-def draw(*sizes, k=(), note="", tolerance=1e-6, observe="", refused=False, **options):
-    """States [*sizes[:-1]] and sizes[-1] features."""
-    given = {"shape": sizes[:-1], "features": sizes[-1], "k": k} | options
+def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
+    given = {"sizes": sizes} | options
     return Draw("autoencoder", given, note, tolerance, observe=observe, refused=refused)
 
 
@@ -155,13 +133,13 @@ X_HAT = [draw(*sizes, observe="second_of_two") for sizes in ((4, 3, 8), (5, 4, 4
 ANSWERS.part("reconstruction", 3, X_HAT, f"The rule: {SUM}")
 SIZES = (5, 4, 12, 3), (6, 3, 9, 1), (4, 5, 10, 4), (4, 5, 5, 2)
 LARGEST = [draw(*sizes, k=[k], lift=1.0) for *sizes, k in SIZES]
-FEW = draw(5, 4, 8, k=[5], lift=-1.0, note="In some states fewer than k are above 0.")
-ANSWERS.part("the k largest", 4, [*LARGEST, FEW], STAY)
+LARGEST += [draw(5, 4, 8, k=[5], lift=-1.0, note="In some states fewer than k are above 0.")]
+ANSWERS.part("the k largest", 4, LARGEST, STAY)
 NOTES = "Of equal activations the first stay.", "Nearly equal is not equal: the larger stays."
 TIES = [draw(5, 3, 6, k=[k], copies=0, note=NOTES[0]) for k in range(1, 7)]
 TIES += [draw(4, 3, 6, k=[4], copies=gap, note=NOTES[1]) for gap in (1e-10, -1e-10)]
-NONE = draw(5, 3, 6, k=[3], lift=-100, note="No feature is above 0 here: k is the most that stays.")
-ANSWERS.part("ties, and few active features", 2, [*TIES, NONE], STAY, held_out=True)
+TIES += [draw(5, 3, 6, k=[3], lift=-100, note="None is above 0 here: k is the most that stays.")]
+ANSWERS.part("ties, and few active features", 2, TIES, STAY, held_out=True)
 SHAPES = (2, 3, 4, 7), (4, 7), (2, 1, 2, 4, 7), (3, 1, 7)
 FORMS = [draw(*sizes, k=k) for sizes in SHAPES for k in ([], [None], [2], [7])]
 FORMS += [draw(3, 4, 1, k=[1]), draw(4, 3, 6, k=[2], turned=True)]

@@ -54,34 +54,27 @@ ANSWERS.variants(sparse_loss, {
     "The penalty multiplies both terms; it weighs the sparsity alone.": lambda a, b, p: p * (a + b),
     "The penalty enters twice.": lambda a, b, p: a + p**2 * b,
     "The sparsity is subtracted; large activations cost more.": lambda a, b, p: a - p * b,
-    "You mixed the terms as (1 - penalty) and penalty; the first has weight 1.":
-        lambda a, b, p: (1 - p) * a + p * b,
+    "You mixed the terms as (1 - penalty) and penalty.": lambda a, b, p: (1 - p) * a + p * b,
     "You divided by the penalty; multiply.": lambda a, b, p: a + b / p,
 }, step="both")  # fmt: skip
 ANSWERS.variants(sparse_loss, {
-    "You took the mean over the dimensions of the state; it is a sum.":
-        lambda x, y: (x - y).pow(2).mean(),
-    "You added the tokens up. Sum over the dimensions, mean over tokens.":
-        lambda x, y: (x - y).pow(2).sum(),
-    f"You took the mean over the dimensions and the sum over the tokens; {ROUND}":
-        lambda x, y: (x - y).pow(2).mean(1).sum(),
-    "You took the length of the error; the loss has its square.":
-        lambda x, y: (x - y).norm(dim=1).mean(),
+    "You took the mean over the dimensions of the state.": lambda x, y: (x - y).pow(2).mean(),
+    "You added the tokens up. Take their mean, not their sum.": lambda x, y: (x - y).pow(2).sum(),
+    f"Mean over dimensions, sum over tokens: {ROUND}": lambda x, y: (x - y).pow(2).mean(1).sum(),
+    "You took the length of the error, not its square.": lambda x, y: (x - y).norm(dim=1).mean(),
     "You took the length of the error of the whole batch.": lambda x, y: (x - y).norm(),
     "You took the root of the mean; there is no root.": lambda x, y: squares(x, y).sqrt(),
     "You took absolute differences, not squares.": lambda x, y: (x - y).abs().sum(1).mean(),
-    "You divided by the variance of x. The loss keeps the unit of x squared.":
-        lambda x, y: (x - y).pow(2).sum() / (x - x.mean(0)).pow(2).sum(),
+    "You divided by the variance of x. That is a fraction; the loss keeps the unit of x squared.":
+        lambda x, y: squares(x, y) / x.var(0, correction=0).sum(),
     "You divided by 2; here there is no factor 1/2.": lambda x, y: squares(x, y) / 2,
     "You averaged the vectors before you squared: errors of opposite sign must not cancel.":
         lambda x, y: (x - y).mean(0).pow(2).sum(),
-    "You squared the sum of the differences; square each.":
-        lambda x, y: (x - y).sum(1).pow(2).mean(),
+    "You squared the sum of the differences, not each.": lambda x, y: (x - y).sum(1).pow(2).mean(),
     "The difference of squares is not the square.": lambda x, y: (x**2 - y**2).sum(1).mean(),
 }, step="error")  # fmt: skip
 ANSWERS.variants(sparse_loss, {
-    "You left out the lengths of the directions: small activations of long directions cost little.":
-        lambda d: torch.ones(len(d)),
+    "You left out the lengths of the directions.": lambda d: torch.ones(len(d)),
     "You multiplied by the squared length of each direction.": lambda d: lengths(d) ** 2,
     "You divided by the length of each direction; multiply by it.": lambda d: 1 / lengths(d),
     "You used the sum of absolute entries as length of a direction.": lambda d: d.abs().sum(1),
@@ -93,31 +86,26 @@ ANSWERS.variants(sparse_loss, {
 ANSWERS.variants(sparse_loss, {
     f"You took the mean over features. {SUM}": lambda f, w: (f * w).mean(),
     f"You added the tokens up. {SUM}": lambda f, w: (f * w).sum(),
-    f"You took the mean over features and the sum over tokens; {ROUND}":
-        lambda f, w: (f * w).mean(1).sum(),
-    "You counted the active features (L0). Sum the activations: a count has no gradient.":
-        lambda f, w: (f > 0).double().sum(1).mean(),
-    "You squared the activations. The square hardly punishes small ones: nothing becomes 0.":
+    f"Mean over features, sum over tokens: {ROUND}": lambda f, w: (f * w).mean(1).sum(),
+    "You counted features (L0), but a count has no gradient.": lambda f, w: f.sign().sum(1).mean(),
+    "You squared the activations. The square hardly punishes small ones.":
         (lambda f, w: (f * w).pow(2).sum(1).mean(), lambda f, w: f.pow(2).sum(1).mean()),
     "You took the Euclidean length of the code; sum it.": lambda f, w: (f * w).norm(dim=1).mean(),
     "You averaged over the active features only.": lambda f, w: (f * w).sum() / (f > 0).sum(),
 }, step="sparse")  # fmt: skip
-ANSWERS.variants(sparse_loss, {
-    "Your numbers are off where states are rounded: convert to float64 before you square and add.":
-        (torch.clone, torch.Tensor.float),
-}, held_out=True, step="to")  # fmt: skip
+ANSWERS.variants(sparse_loss, {"Convert to float64 before you square and add, or numbers are off.":
+    (torch.clone, torch.Tensor.float)}, held_out=True, step="to")  # fmt: skip
 
 
-@ANSWERS.mistake("The penalty multiplies the error. It weighs the sparsity.")
-def penalised_error(*given):
-    found = sparse_loss(*given, both=lambda a, b, p: p * a + b)
-    return found | {"reconstruction": given[4] * found["reconstruction"]}
+def penalised(term, given, **options):
+    found = sparse_loss(*given, **options)
+    return found | {term: given[4] * found[term]}
 
 
-@ANSWERS.mistake("The penalty is multiplied in already. `sparsity` is the term without it.")
-def penalised_sparsity(*given):
-    found = sparse_loss(*given)
-    return found | {"sparsity": given[4] * found["sparsity"]}
+ANSWERS.mistake("The penalty multiplies the error. It weighs the sparsity.",
+    lambda *given: penalised("reconstruction", given, both=lambda a, b, p: p * a + b))  # fmt: skip
+ANSWERS.mistake("The penalty is multiplied in already. `sparsity` is the term without it.",
+    lambda *given: penalised("sparsity", given))  # fmt: skip
 
 
 @ANSWERS.mistake("Convert to float64 before you subtract: your error is off.", held_out=True)

@@ -47,23 +47,18 @@ ANSWERS.variants(decoder_step, {
     "You normalised the columns. Row i of the decoder is a direction.": lambda t: rows(t, 0),
     f"You normalised the decoder as a whole; {EACH}.": lambda t: t / t.norm(),
     f"You divided by the longest row; {EACH}.": lambda t: t / t.norm(dim=1).max(),
-    f"The absolute entries of each row sum to 1; {EACH}.":
-        lambda t: t / t.abs().sum(1, keepdim=True),
+    "The absolute entries of each row sum to 1: no length.": lambda t: t / t.abs().sum(1, True),
 }, step="length")  # fmt: skip
 ANSWERS.variants(decoder_step, {
     f"You moved along the whole gradient and normalised afterwards. First remove {WHOLE}.":
         lambda g, u: g,
     "You added the part along the direction; subtract it.": lambda g, u: g + part_along(g, u),
-    f"You kept {WHOLE}, and removed the other one.":
-        (lambda g, u: part_along(g, u), lambda g, u: part_along(g, u) + 1e-9 * g),
-    "You summed over the features for the part along the direction: sum over d for each row.":
-        lambda g, u: g - (g * u).sum(0, keepdim=True) * u,
-    "You took one inner product for the whole decoder; each row has its own.":
-        lambda g, u: g - (g * u).sum() * u,
+    f"You kept {WHOLE}, and removed the other one.": lambda g, u: part_along(g, u) + 1e-9 * g,
+    "You summed over the features; the sum is over d.": lambda g, u: g - (g * u).sum(0) * u,
+    "You took one inner product for the whole decoder.": lambda g, u: g - (g * u).sum() * u,
     "You made the gradient unit length. The step keeps the size of the gradient.":
         (lambda g, u: rows(without(g, u)), lambda g, u: rows(g), lambda g, u: without(rows(g), u)),
-    "You divided the inner product by the length of the gradient.":
-        lambda g, u: g - part_along(rows(g), u),
+    "You divided by the length of the gradient.": lambda g, u: g - part_along(rows(g), u),
 }, step="across")  # fmt: skip
 for message, wrong in {
     "The rate is missing.": lambda d, g, rate: decoder_step(d, g, 1),
@@ -102,26 +97,31 @@ def steps_from_long_rows(decoder, gradient, rate):
     return rows(decoder - rate * without(gradient, rows(decoder)))
 
 
-def draw(features, width, rate, note="", observe="", refused=False, tolerance=1e-6, **options):
-    given = {"features": features, "width": width, "rate": rate} | options
+def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
+    given = {"sizes": sizes} | options
     return Draw("directions", given, note, tolerance, observe=observe, refused=refused)
 
 
 RULE = "The rule: gradient minus its part along the row; row minus rate times that; length 1."
-LENGTHS = [draw(*s, observe="lengths_and_motion") for s in ((5, 4, 0.3), (3, 6, 0.05), (4, 4, 1.0))]
+SEEN = {"observe": "lengths_and_motion"}
+LENGTHS = [
+    draw(5, 4, rate=0.3, **SEEN),
+    draw(3, 6, rate=0.05, **SEEN),
+    draw(4, 4, rate=1.0, **SEEN),
+]
 ANSWERS.part("length 1 after the step", 3, LENGTHS, "The rule: rows move, and have the length 1.")
-STEPS = [draw(*sizes) for sizes in ((5, 4, 0.4), (3, 6, 0.1), (4, 4, 1.5))]
+STEPS = [draw(5, 4, rate=0.4), draw(3, 6, rate=0.1), draw(4, 4, rate=1.5)]
 ANSWERS.part("along and across the direction", 5, STEPS, RULE)
 STILL = "A gradient along the row, or of 0 (a dead feature), changes nothing, however large."
-ANY = [
-    draw(*s, longest=9.0, note=LENGTH) for s in ((4, 3, 0.6), (2, 5, 0.6), (1, 2, 0.6), (3, 3, 0.0))
-]
-ANY += [draw(5, 4, 0.5, along=along, note=STILL) for along in (-1.0, 40.0)]
-ANY += [draw(4, 3, rate, steep=steep) for rate, steep in ((0.5, 1e-5), (1e-5, 1e5), (2.0, 1e5))]
-ANY += [draw(3, 1, 0.2), draw(5, 3, 0.7, longest=3.0, turned=True)]
-ANY += [draw(4, 3, 0.6, longest=3.0, dtype="float32", tolerance=1e-5, note="Float32.")]
+SIZES = (4, 3), (2, 5), (1, 2)
+ANY = [draw(*sizes, rate=0.6, longest=9.0, note=LENGTH) for sizes in SIZES]
+ANY += [draw(5, 4, rate=0.5, along=along, note=STILL) for along in (-1.0, 40.0)]
+RATES = (0.5, 1e-5), (1e-5, 1e5), (2.0, 1e5), (0.0, 1.0)
+ANY += [draw(4, 3, rate=rate, steep=steep, longest=2.0) for rate, steep in RATES]
+ANY += [draw(3, 1, rate=0.2), draw(5, 3, rate=0.7, longest=3.0, turned=True)]
+ANY += [draw(4, 3, rate=0.6, longest=3.0, dtype="float32", tolerance=1e-5, note="Float32.")]
 ANSWERS.part("rows of any length", 2, ANY, RULE, held_out=True)
-TINY = [draw(4, 3, 0.2, longest=longest, note=LENGTH) for longest in (1e-9, 1e-30, 1e20)]
+TINY = [draw(4, 3, rate=0.2, longest=longest, note=LENGTH) for longest in (1e-9, 1e-30, 1e20)]
 WHY = "A row of zeros has no direction and would become nan: raise ValueError."
-TINY += [draw(4, 3, 0.2, blank=[row], refused=True, note=WHY) for row in (0, 3)]
+TINY += [draw(4, 3, rate=0.2, blank=[row], refused=True, note=WHY) for row in (0, 3)]
 ANSWERS.part("rows that point nowhere", 2, TINY, RULE, held_out=True)

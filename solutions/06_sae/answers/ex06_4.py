@@ -17,8 +17,8 @@ def around(x):
     return x - x.mean(0)
 
 
-def fraction(x, y):
-    return ss(x - y) / ss(around(x))
+def fraction(e, c, x):
+    return ss(e) / ss(c)
 
 
 def mean_count(on, f):
@@ -33,8 +33,8 @@ def never(on, f):
 def quality(x, x_hat, f, fvu=fraction, l0=mean_count, dead=never, to=torch.Tensor.double, least=0):
     if torch.equal(x, x[:1].expand_as(x)):
         raise ValueError("no variance to explain")
-    on = f > least
-    return {"l0": l0(on, f), "fvu": fvu(to(x), to(x_hat)), "dead": dead(on, f)}
+    x, on = to(x), f > least
+    return {"l0": l0(on, f), "fvu": fvu(x - to(x_hat), around(x), x), "dead": dead(on, f)}
 
 
 @ANSWERS.other
@@ -52,44 +52,35 @@ def by_counting(x, x_hat, f):
 ADD = "Add up both sums, then divide."
 ANSWERS.variants(quality, {
     f"You took a ratio for each token and averaged: tokens near the mean decide. {ADD}":
-        lambda x, y: (((x - y) ** 2).sum(1) / (around(x) ** 2).sum(1)).mean(),
-    f"You took a ratio for each dimension and averaged: those that hardly vary decide. {ADD}":
-        lambda x, y: (((x - y) ** 2).sum(0) / (around(x) ** 2).sum(0)).mean(),
-    "You took the variance of the error, which forgives a constant error.":
-        lambda x, y: ss(around(x - y)) / ss(around(x)),
-    "You did not subtract the mean from x in the denominator.": lambda x, y: ss(x - y) / ss(x),
-    "You subtracted one mean for all dimensions; each has its own.":
-        lambda x, y: ss(x - y) / ss(x - x.mean()),
-    "You subtracted the mean over the dimensions, not over tokens.":
-        lambda x, y: ss(x - y) / ss(x - x.mean(1, keepdim=True)),
-    "You divided by the variance of the reconstruction, not of x.":
-        lambda x, y: ss(x - y) / ss(around(y)),
-    "This is explained. Unexplained is 1 minus that.": lambda x, y: 1 - fraction(x, y),
-    "This is the explained fraction, and it forgives a constant error.":
-        lambda x, y: 1 - ss(around(x - y)) / ss(around(x)),
-    "You took the root of the ratio; variances are squares.": lambda x, y: fraction(x, y).sqrt(),
+        lambda e, c, x: (e.square().sum(1) / c.square().sum(1)).mean(),
+    f"You took a ratio for each dimension and averaged. {ADD}":
+        lambda e, c, x: (e.square().sum(0) / c.square().sum(0)).mean(),
+    "The variance of the error forgives a constant error.": lambda e, c, x: ss(around(e)) / ss(c),
+    "You did not subtract the mean from x in the denominator.": lambda e, c, x: ss(e) / ss(x),
+    "You subtracted one mean for all dimensions.": lambda e, c, x: ss(e) / ss(x - x.mean()),
+    "You subtracted the mean over dimensions.": lambda e, c, x: ss(e) / ss(x - x.mean(1, True)),
+    "You divided by the variance of the reconstruction.": lambda e, c, x: ss(e) / ss(around(x - e)),
+    "This is the explained fraction: 1 minus that.": lambda e, c, x: 1 - ss(e) / ss(c),
+    "Explained, and a constant error is forgiven.": lambda e, c, x: 1 - ss(around(e)) / ss(c),
+    "You took the root of the ratio; variances are squares.": lambda e, c, x: e.norm() / c.norm(),
     "You did not divide by the variance of x.":
-        (lambda x, y: ss(x - y) / len(x), lambda x, y: ((x - y) ** 2).mean()),
+        (lambda e, c, x: ss(e) / len(x), lambda e, c, x: e.square().mean()),
     "One sum is divided by N and the other by N - 1. Both run over the same tokens.":
-        lambda x, y: fraction(x, y) * (len(x) - 1) / len(x),
-    "You divided a mean over dimensions by a sum over them.":
-        lambda x, y: fraction(x, y) / x.shape[1],
-    "You divided a sum over dimensions by a mean over them.":
-        lambda x, y: fraction(x, y) * x.shape[1],
-    "You averaged lengths instead of squares.":
-        lambda x, y: (x - y).norm(dim=1).mean() / around(x).norm(dim=1).mean(),
-    "You took the variance that x_hat has and x has not. Sum the squares of x - x_hat.":
-        lambda x, y: 1 - ss(around(y)) / ss(around(x)),
-    "You turned the ratio round: the error is the numerator.": lambda x, y: 1 / fraction(x, y),
+        lambda e, c, x: ss(e) / ss(c) * (1 - 1 / len(x)),
+    "You divided a mean over dimensions by a sum.": lambda e, c, x: ss(e) / ss(c) / x.shape[1],
+    "You divided a sum over dimensions by a mean.": lambda e, c, x: ss(e) / ss(c) * x.shape[1],
+    "You added lengths and not squares.": lambda e, c, x: e.norm(dim=1).sum() / c.norm(dim=1).sum(),
+    "This is 1 minus the ratio of variances.": lambda e, c, x: 1 - ss(around(x - e)) / ss(c),
+    "You turned the ratio round: the error is the numerator.": lambda e, c, x: ss(c) / ss(e),
 }, step="fvu")  # fmt: skip
 ANSWERS.variants(quality, {
     "You took the share of active features; L0 is their number.": lambda on, f: on.double().mean(),
     "You counted over all tokens; take the mean over tokens.": lambda on, f: on.sum(),
     "You counted the features that are active anywhere.": lambda on, f: on.any(0).sum(),
-    "You counted tokens for each feature; turn it round.": lambda on, f: on.sum(0).double().mean(),
+    "You counted tokens for each feature.": lambda on, f: on.sum(0).double().mean(),
     "You added the activations up (L1). L0 counts those above 0.": lambda on, f: f.sum(1).mean(),
     "You left the tokens without any active feature out. They count, with 0.":
-        lambda on, f: on.sum(1)[on.any(1)].double().mean(),
+        lambda on, f: mean_count(on[on.any(1)], f),
     "You counted activations of 0 as active.": lambda on, f: float(on.shape[1]),
     "You counted the features that are 0.": lambda on, f: mean_count(~on, f),
     "You took the most that any token has; take the mean.": lambda on, f: on.sum(1).max(),
@@ -100,23 +91,19 @@ ANSWERS.variants(quality, {"Small activations were left out. Active is everythin
 ANSWERS.variants(quality, {
     "You returned the share of features that are alive.": lambda on, f: 1 - never(on, f),
     "You took the number of dead features; return their share.": lambda on, f: (~on.any(0)).sum(),
-    "You counted the zeros of all tokens. Dead is 0 on every token.":
-        lambda on, f: (~on).double().mean(),
+    "You counted the zeros of all tokens. A feature is dead if it is 0 on every token.":
+        lambda on, f: 1 - on.double().mean(),
     "You counted tokens. Dead is a feature without an active token.": lambda on, f: never(on.T, f),
-    "You counted features that are 0 on some token, not on every one.":
-        lambda on, f: 1 - on.all(0).double().mean(),
-    "You counted features of small mean activation. One token is enough.":
-        lambda on, f: (f.mean(0) < 0.1).double().mean(),
+    "You counted features that are 0 on some token.": lambda on, f: 1 - on.all(0).double().mean(),
+    "You counted features of small mean activation. A rare feature is not dead: one token is enough.":
+        lambda on, f: (f.mean(0) < 0.1).sum() / f.shape[1],
     "You divided by the number of tokens, not features.": lambda on, f: (~on.any(0)).sum() / len(f),
-    "You counted features active on one token: it is enough to be alive.":
-        lambda on, f: (on.sum(0) <= 1).double().mean(),
+    "One active token is enough to be alive.": lambda on, f: (on.sum(0) <= 1).double().mean(),
 }, step="dead")  # fmt: skip
 ANSWERS.variants(quality, {
-    "States far from 0 got another fvu: compute in float64.":
-        ({"to": torch.clone}, {"to": torch.Tensor.float}),
-    "fvu may exceed 1: do not clip it.": {"fvu": lambda x, y: fraction(x, y).clamp(max=1)},
-    "The smallest activation above 0 is above 0: the feature is active.":
-        ({"least": 1e-8}, {"least": 1e-10}),
+    "fvu is off: compute in float64.": ({"to": torch.clone}, {"to": torch.Tensor.float}),
+    "fvu may exceed 1: do not clip it.": {"fvu": lambda *t: fraction(*t).clamp(max=1)},
+    "An activation of 1e-12 is above 0: the feature is active.": {"least": 1e-10},
 }, held_out=True)  # fmt: skip
 
 

@@ -52,16 +52,6 @@ def token_by_token(clean, replaced, ablated, tokens, real):
     return 1 - (sums[1] - sums[0]) / (sums[2] - sums[0])
 
 
-@ANSWERS.other
-def with_cross_entropy(clean, replaced, ablated, tokens, real):
-    targets = tokens.masked_fill(~real, -100)[:, 1:].flatten()
-    flat = (run[:, :-1].double().flatten(0, 1) for run in (clean, replaced, ablated))
-    c, s, z = (torch.nn.functional.cross_entropy(rows, targets) for rows in flat)
-    if not z > c:
-        raise ValueError("nothing to recover")
-    return (s - z) / (c - z)
-
-
 def by_text(losses, real):
     return torch.stack([t[k].mean() for t, k in zip(losses, real, strict=True)])
 
@@ -71,7 +61,6 @@ def mean_of_shares(clean, replaced, ablated, *texts, mean):
 
 
 ROW = "You compared row t with token t. Row t predicts the token after it."
-TWO = "You returned a ratio of two losses; both differences start from the ablated run."
 ANSWERS.variants(loss_recovered, {
     ROW: (lambda logs, t, real: (logs, t, real),
           lambda logs, t, real: (logs[:, 1:], t[:, 1:], real[:, 1:])),
@@ -81,29 +70,23 @@ ANSWERS.variants(loss_recovered, {
         lambda logs, t, real: (logs[:, :-1], t[:, 1:], real[:, :-1]),
 }, step="pair")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
-    "This is the share of the loss that is lost; return what is recovered.":
-        lambda c, s, z: 1 - share(c, s, z),
-    "The three runs are exchanged: it is ablated minus replaced over ablated minus clean.":
-        lambda c, s, z: share(s, c, z),
-    "You divided by the loss of the ablated run; divide by what ablation costs.":
-        lambda c, s, z: (z - s) / z,
-    TWO: (lambda c, s, z: c / s, lambda c, s, z: s / c),
-    "You returned how much the loss rises, in nats; return the recovered share.":
-        lambda c, s, z: s - c,
+    "This is the share of the loss that is lost.": lambda c, s, z: 1 - share(c, s, z),
+    "The three runs are exchanged.": lambda c, s, z: share(s, c, z),
+    "You divided by the loss of the ablated run, not its costs.": lambda c, s, z: (z - s) / z,
+    "You returned a ratio of two losses.": (lambda c, s, z: c / s, lambda c, s, z: s / c),
+    "You returned how much the loss rises, in nats; return a share.": lambda c, s, z: s - c,
     "You used perplexities; use cross-entropies.": lambda *losses: share(*map(torch.exp, losses)),
 }, step="ratio")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
     "You averaged within each text first; every predicted token counts the same.":
         lambda t, k: by_text(t, k).mean(),
-    "You averaged probabilities; use the mean negative log-probability.":
-        lambda t, k: -(-t[k]).exp().mean(),
+    "You averaged probabilities, not their logs.": lambda t, k: -(-t[k]).exp().mean(),
     "You used the last prediction of each text only.": lambda t, k: t[:, -1].mean(),
     "Padding is counted: leave predictions out whose target is not real.": lambda t, k: t.mean(),
 }, step="mean")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
     "You used logits as if they were log-probabilities: log_softmax is missing.": torch.clone,
-    "You normalised over the tokens of a text; the vocabulary is the last axis.":
-        lambda run: run.log_softmax(1),
+    "You normalised over tokens; the vocabulary is the last axis.": lambda run: run.log_softmax(1),
 }, step="logs")  # fmt: skip
 ANSWERS.variants(mean_of_shares, {
     "You averaged the shares of single tokens; average the losses first.": lambda t, k: t[k],

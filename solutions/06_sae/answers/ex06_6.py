@@ -39,31 +39,15 @@ def by_sorting(fit, fit_gold, judge, judge_gold):
     found = []
     for column in fit.T:
         order = np.argsort(-column)
-        values = column[order]
-        scores = 2 * np.cumsum(gold[order]) / (np.arange(1, len(gold) + 1) + gold.sum())
+        values, hits = column[order], np.cumsum(gold[order])
+        p, r = hits / np.arange(1, len(gold) + 1), hits / gold.sum()
         ends = np.append(values[1:] != values[:-1], True) & (values > 0)
-        scores = np.where(ends, scores, -1.0)
+        scores = np.where(ends, 2 * p * r / (p + r + 1e-300), -1.0)
         found.append((scores.max(), values[scores.argmax()]))
-    best = int(np.argmax([round(score, 12) for score, _ in found]))
+    best = int(np.argmax([score for score, _ in found]))
     said = judge[:, best] >= found[best][1]
     right, wrong = (said & truth).sum(), (said != truth).sum()
     return best, found[best][1], 2 * right / (2 * right + wrong)
-
-
-@ANSWERS.other
-def harmonic_means(fit, fit_gold, judge, judge_gold):
-    if not (bool(fit_gold.sum()) and bool(judge_gold.sum())):
-        raise ValueError("no token of the concept")
-
-    def harmonic(says, gold):
-        hits = (says & gold[:, None]).sum(-2).double()
-        p, r = hits / says.sum(-2).clamp(min=1), hits / gold.sum()
-        return 2 * p * r / (p + r + 1e-300)
-
-    scores = harmonic(fit.T[:, :, None] >= fit.T[:, None, :], fit_gold)
-    feature, place = divmod(int(scores.where(fit.T > 0, -1.0).argmax()), len(fit))
-    threshold = fit[place, feature].item()
-    return [feature, threshold, harmonic(judge[:, [feature]] >= threshold, judge_gold)[0]]
 
 
 def precision(said, gold):
@@ -121,8 +105,7 @@ ANSWERS.variants(feature_first, {
          "threshold": lambda *_: 0.0, "reaches": torch.gt},
     "The threshold is chosen on the half that judges; it comes from `fit`, like the feature.":
         {"threshold": lambda i, fit, gold, judge, truth: best_at(judge[:, i], truth)[0]},
-    "The threshold is one of the values on `fit`; yours lies between two of them.":
-        {"threshold": middle},
+    "Your threshold lies between two of the values on `fit`.": {"threshold": middle},
     "You took the middle of the active values as threshold; choose it by F1.":
         {"threshold": lambda i, fit, *_: np.median(fit[fit[:, i] > 0, i])},
     "You chose the feature by its mean difference, or its correlation; choose by F1.": (
@@ -150,15 +133,17 @@ for name, score in {
         ANSWERS.variants(best_feature, {OTHER: chosen})
 
 
-@ANSWERS.mistake("Of equally good features the one with the lower number is chosen.", held_out=True)
+COPY = "Of equally good features the one with the lower number is chosen."
+
+
+@ANSWERS.mistake(COPY, held_out=True)
 def last_of_the_best(fit, gold, judge, truth):
     feature, *rest = best_feature(fit.flip(1), gold, judge.flip(1), truth)
     return fit.shape[1] - 1 - feature, *rest
 
 
-def draw(tokens, features, note="", refused=False, tolerance=1e-6, **options):
-    given = {"tokens": tokens, "features": features} | options
-    return Draw("halves", given, note, tolerance, refused=refused)
+def draw(*sizes, note="", refused=False, **options):
+    return Draw("halves", {"sizes": sizes} | options, note, 1e-6, refused=refused)
 
 
 RULE = (
@@ -169,9 +154,8 @@ ONE = [draw(n, 1) for n in (12, 16, 24, 32)]
 ANSWERS.part("a threshold for one feature", 4, [*ONE, draw(40, 1, steps=1)], RULE)
 MANY = [draw(*sizes) for sizes in ((24, 3), (24, 6), (40, 10), (32, 4), (40, 5))]
 ANSWERS.part("choosing among many", 5, MANY, RULE)
-COPY = "Of equally good features the one with the lower number is chosen."
 GOOD = [draw(20, 3, order=order, note=COPY) for order in ([0, 1, 2, 0, 1, 2], [2, 2, 1, 1, 0, 0])]
-GOOD.append(draw(60, 2, silent=True, note="A feature that never speaks on `judge` has an F1 of 0."))
+GOOD += [draw(60, 2, silent=True, note="A feature that never speaks on `judge` has an F1 of 0.")]
 GOOD += [draw(60, 12), draw(35, 4, steps=2), draw(24, 3, scale=1e-5), draw(24, 3, scale=1e5)]
 GOOD += [draw(24, 4, dtype="float32"), draw(1, 1), draw(2, 2, more=-1), draw(9, 2, more=30)]
 ANSWERS.part("equally good features", 3, GOOD, RULE, held_out=True)

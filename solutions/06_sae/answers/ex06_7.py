@@ -15,20 +15,20 @@ def with_error(s):
     return s.decode(s.new) + s.x - s.decode(s.f)
 
 
-def as_far(s):
-    return s.x + s.size * s.unit
+def size_of(s):
+    return s.size
 
 
 @ANSWERS.right
-def steer(x, encode, decode, feature, value, random, clamp=None, back=with_error, control=as_far):
+def steer(x, encode, decode, feature, value, random, back=with_error, far=size_of, **step):
     s = SimpleNamespace(x=x, f=encode(x), decode=decode, i=feature, value=value, random=random)
     if not 0 <= feature < s.f.shape[1] or random.norm() == 0:
         raise ValueError("no such feature, or no direction")
     s.now, s.new = s.f[:, [feature]], s.f.clone()
-    s.new[:, [feature]] = clamp(s.now, value) if clamp else torch.full_like(s.now, value)
+    s.new[:, [feature]] = step["clamp"](s) if "clamp" in step else value
     s.steered = back(s)
     s.size, s.unit = (s.steered - x).norm(dim=1, keepdim=True), random / random.norm()
-    return s.steered, control(s)
+    return s.steered, step["control"](s) if "control" in step else x + far(s) * s.unit
 
 
 @ANSWERS.other
@@ -64,29 +64,45 @@ def across(s):
     return rest / rest.norm()
 
 
-LARGEST = "`value` is the activation itself. Do not multiply it by the largest one."
+ANSWERS.mistake("Clamping to 0 changes the tokens on which the feature is active.",
+                lambda *all: steer(*all) if all[4] else all[:1] * 2, held_out=True)  # fmt: skip
+SIZES = "The control moves each token as far as steering does, along `random`."
 ANSWERS.variants(steer, {
-    "You added `value` to the activation; clamping sets it.": lambda now, value: now + value,
-    "You multiplied the activation by `value`; clamping sets it.": lambda now, value: now * value,
-    "You changed only tokens on which the feature is active.": lambda now, v: now.sign() * v,
-    "You only raised activations below `value`, and some lie above it.":
-        lambda now, value: now.clamp(min=value),
-    "You only lowered activations above `value`, and some lie below it.":
-        lambda now, value: now.clamp(max=value),
-    "The sign is turned round: the activation changes by value - f.": lambda now, v: 2 * now - v,
-    "You removed the feature and did not set it.": lambda now, value: 0 * now,
-    "You changed the last token only. Clamp the feature on every token.":
-        lambda now, value: torch.cat([now[:-1], torch.full_like(now[-1:], value)]),
-    LARGEST: lambda now, value: torch.full_like(now, value * now.max().item()),
+    f"You took one size for all tokens. {SIZES}":
+        (lambda s: s.size.norm(), lambda s: s.size.mean(), lambda s: s.size.max()),
+    f"Its sizes are yours squared. {SIZES}": lambda s: s.size**2,
+    f"You left out the length of the direction. {SIZES}": lambda s: (s.value - s.now).abs(),
+    f"You moved by `value`, whatever the activation was. {SIZES}":
+        (lambda s: s.value, lambda s: s.value * row(s).norm()),
+    f"A size is positive; yours has a sign. {SIZES}": lambda s: (s.value - s.now) * row(s).norm(),
+    f"You used the length of the states. {SIZES}": lambda s: s.x.norm(dim=1, keepdim=True),
+    "The control is missing: you returned the states as they were.": lambda s: 0,
+    "The control moves against `random`; move along it.": lambda s: -s.size,
+}, step="far")  # fmt: skip
+ANSWERS.variants(steer, {
+    f"You used `random` as long as it is. {SIZES}": lambda s: s.x + s.size * s.random,
+    "The control starts from x, not from the steered.": lambda s: s.steered + s.size * s.unit,
+    "The control starts from x, not from decode(f).": lambda s: s.decode(s.f) + s.size * s.unit,
+    "You returned the steered states twice.": lambda s: s.steered,
+    "You returned the shift alone; add it to x.": lambda s: s.size * s.unit,
+    "You made `random` orthogonal to the feature first.": lambda s: s.x + s.size * across(s),
+}, step="control")  # fmt: skip
+ANSWERS.variants(steer, {
+    "You added `value` to the activation; clamping sets it.": lambda s: s.now + s.value,
+    "You multiplied the activation by `value`; clamping sets it.": lambda s: s.now * s.value,
+    "You changed only tokens on which the feature is active.": lambda s: s.now.sign() * s.value,
+    "You only raised activations below `value`.": lambda s: s.now.clamp(min=s.value),
+    "You only lowered activations above `value`.": lambda s: s.now.clamp(max=s.value),
+    "The sign is turned round: it changes by value - f.": lambda s: 2 * s.now - s.value,
+    "You removed the feature and did not set it.": lambda s: 0,
+    "You changed the last token only.": lambda s: torch.cat([s.now[:-1], 0 * s.now[-1:] + s.value]),
+    "`value` is the activation itself, not times the largest.": lambda s: s.value * s.now.max(),
 }, step="clamp")  # fmt: skip
 ANSWERS.variants(steer, {
-    "The error of the autoencoder is lost, and more than the feature changes: add x - decode(f).":
-        lambda s: s.decode(s.new),
-    "Nothing changed: the error has to be that of the unclamped code, x - decode(f).":
-        lambda s: s.x.clone(),
+    "The error of the autoencoder is lost: add x - decode(f).": lambda s: s.decode(s.new),
+    "Nothing changed: the error is that of the unclamped code.": lambda s: s.x.clone(),
     "The error is subtracted; add x - decode(f).": lambda s: s.decode(s.new) + s.decode(s.f) - s.x,
-    "You returned the feature's share alone; the rest of the state stays.":
-        lambda s: s.value * row(s).expand_as(s.x),
+    "You returned the feature's share alone.": lambda s: s.value * row(s).expand_as(s.x),
     "You decoded the clamped feature alone; all other activations stay.":
         (only, lambda s: only(s) + s.x - s.decode(s.f)),
     "You made the direction unit length; it has the length that decode gives it.":
@@ -96,56 +112,23 @@ ANSWERS.variants(steer, {
 }, step="back")  # fmt: skip
 
 
+SHORT = "The control must not depend on how long `random` is."
+ANSWERS.variants(steer, {SHORT: lambda s: s.x + s.size * s.random / (s.random.norm() + 1e-8)},
+                 held_out=True, step="control")  # fmt: skip
+
+
 @ANSWERS.mistake("You changed another feature.")
 def the_next_feature(x, encode, decode, feature, *given):
     return steer(x, encode, decode, (feature + 1) % encode(x).shape[1], *given)
 
 
-SIZES = "The control moves each token as far as steering does, along `random`."
-ANSWERS.variants(steer, {
-    f"You used `random` as long as it is: divide by its length. {SIZES}":
-        lambda s: s.x + s.size * s.random,
-    f"You took one size for all tokens. {SIZES}": (
-        lambda s: s.x + s.size.norm() * s.unit, lambda s: s.x + s.size.mean() * s.unit,
-        lambda s: s.x + s.size.max() * s.unit),
-    f"Its sizes are yours squared. {SIZES}": lambda s: s.x + s.size**2 * s.unit,
-    f"You left out how long the direction of the feature is. {SIZES}":
-        lambda s: s.x + (s.value - s.now).abs() * s.unit,
-    f"You moved by `value`, whatever the activation was. {SIZES}": (
-        lambda s: s.x + s.value * s.unit, lambda s: s.x + s.value * row(s).norm() * s.unit),
-    f"You used the activation's change with its sign; a size is positive. {SIZES}":
-        lambda s: s.x + (s.value - s.now) * row(s).norm() * s.unit,
-    f"You used the length of the states. {SIZES}":
-        lambda s: s.x + s.x.norm(dim=1, keepdim=True) * s.unit,
-    "The control starts from x, not from the steered states.": lambda s: s.steered + s.size * s.unit,
-    "The control starts from x, not from its reconstruction.":
-        lambda s: s.decode(s.f) + s.size * s.unit,
-    "The control is missing: you returned the states as they were.": lambda s: s.x.clone(),
-    "You returned the steered states twice.": lambda s: s.steered,
-    "You returned the shift alone; add it to x.": lambda s: s.size * s.unit,
-    "The control moves against `random`; move along it.": lambda s: s.x - s.size * s.unit,
-    "You made `random` orthogonal to the feature first. Take it as it is given.":
-        lambda s: s.x + s.size * across(s),
-}, step="control")  # fmt: skip
-
-
-@ANSWERS.mistake("The control must not depend on how long `random` is.", held_out=True)
-def safe_division(*given):
-    return steer(*given, control=lambda s: s.x + s.size * s.random / (s.random.norm() + 1e-8))
-
-
-@ANSWERS.mistake("Clamping to 0 changes the tokens on which the feature is active.", held_out=True)
-def no_value_no_change(x, encode, decode, feature, value, random):
-    return steer(x, encode, decode, feature, value, random) if value else (x, x)
-
-
 @ANSWERS.witness(SIZES)
 def by_absolute_entries(*given):
-    return steer(*given, control=lambda s: s.x + (s.steered - s.x).abs().sum(1, True) * s.unit)
+    return steer(*given, far=lambda s: (s.steered - s.x).abs().sum(1, keepdim=True))
 
 
-def draw(*sizes, times=1.0, note="", observe="", refused=False, tolerance=1e-6, **options):
-    given = {"sizes": sizes, "times": times} | options
+def draw(*sizes, note="", observe="", refused=False, tolerance=1e-6, **options):
+    given = {"sizes": sizes} | options
     return Draw("steering", given, note, tolerance, observe=observe, refused=refused)
 
 
@@ -154,21 +137,28 @@ CONTROL = f"{SIZES} That is x + ||steered - x|| * random / ||random||, token by 
 SETS = (6, 5, 4, 0.5), (4, 3, 6, 5.0), (5, 4, 9, 2.0)
 STEERED = [draw(*sizes, times=times, observe="first_of_two") for *sizes, times in SETS]
 ANSWERS.part("clamped, with the error kept", 5, STEERED, CLAMP)
-SETS = (4, 5, 6, 3.0), (6, 3, 4, 0.6), (3, 4, 8, 1.5)
+SETS = (4, 5, 6, 3.0), (6, 3, 4, 0.3), (3, 4, 8, 1.5)
 MOVED = [draw(*sizes, times=times, observe="second_of_two") for *sizes, times in SETS]
 ANSWERS.part("a random direction", 3, MOVED, CONTROL)
 BOTH = f"{CLAMP} {CONTROL}"
 NOTE = "The feature is ablated (0), or clamped to the activation that a token has."
 NOTHING = [draw(5, 4, 7, times=times, note=NOTE) for times in (0.0, 1.0)]
-NOTHING += [draw(1, 4, 7, note="Clamped to the activation it has, a token stays, and its control.")]
-SHORT = "The control must not depend on how long `random` is."
+NOTHING += [
+    draw(
+        1, 4, 7, times=1.0, note="Clamped to the activation it has, a token stays, and its control."
+    )
+]
 NOTHING += [draw(5, 4, 7, times=2.0, length=length, note=SHORT) for length in (1e-6, 1e-12, 1e5)]
-NOTHING += [draw(5, 4, 7, times=2.0, turned=True), draw(4, 3, 5, times=1e5), draw(5, 1, 3)]
+NOTHING += [
+    draw(5, 4, 7, times=2.0, turned=True),
+    draw(4, 3, 5, times=1e5),
+    draw(5, 1, 3, times=2.0),
+]
 NOTHING += [draw(5, 4, 7, times=2.0, dtype="float32", tolerance=1e-5, note="Float32.")]
 ANSWERS.part("ablation, and nothing to change", 2, NOTHING, BOTH, held_out=True)
 EXIST = [draw(4, 3, 5, times=0.7, place=place, note=f"Feature {place} of 5.") for place in (0, 4)]
 WHY = "There is no feature {} among 5 (Python would count -1 from the end): raise ValueError."
-EXIST += [draw(4, 3, 5, place=i, refused=True, note=WHY.format(i)) for i in (5, -1, -5)]
+EXIST += [draw(4, 3, 5, times=1.0, place=i, refused=True, note=WHY.format(i)) for i in (5, -1, -5)]
 ZERO = "A random vector of length 0 has no direction: raise ValueError."
-EXIST += [draw(4, 3, 5, length=0.0, refused=True, note=ZERO)]
+EXIST += [draw(4, 3, 5, times=1.0, length=0.0, refused=True, note=ZERO)]
 ANSWERS.part("features that exist", 2, EXIST, BOTH, held_out=True)
