@@ -59,7 +59,7 @@ ANSWERS.variants(sparse_loss, {
 }, step="both")  # fmt: skip
 ANSWERS.variants(sparse_loss, {
     "You took the mean over the dimensions of the state.": lambda x, y: (x - y).pow(2).mean(),
-    "You added the tokens up. Take their mean, not their sum.": lambda x, y: (x - y).pow(2).sum(),
+    "You added the tokens up; take the mean over tokens.": lambda x, y: (x - y).pow(2).sum(),
     f"Mean over dimensions, sum over tokens: {ROUND}": lambda x, y: (x - y).pow(2).mean(1).sum(),
     "You took the length of the error, not its square.": lambda x, y: (x - y).norm(dim=1).mean(),
     "You took the length of the error of the whole batch.": lambda x, y: (x - y).norm(),
@@ -151,4 +151,4 @@ SHAPES = "row", "column", "double"
 LIMITS += [draw(1, 4, 3, made=shape, refused=True, note=APART) for shape in SHAPES]
 DENSE = "A negative penalty rewards dense codes: raise ValueError."
 LIMITS += [draw(1, 4, 3, penalty=-0.1, refused=True, note=DENSE)]
-ANSWERS.part("precision and limits", 2, LIMITS, LOSS, held_out=True)
+ANSWERS.part("precision and limits", 2, LIMITS, f"{LOSS} Convert to float64 first.", held_out=True)

@@ -43,7 +43,7 @@ def with_projectors(decoder, gradient, rate):
 
 EACH, WHOLE = "each row gets the length 1", "the part of the gradient along the direction"
 ANSWERS.variants(decoder_step, {
-    "Rows have other lengths than 1: divide each by its length at the very end.": torch.clone,
+    "Row lengths differ: each is divided by its length at the very end.": torch.clone,
     "You normalised the columns. Row i of the decoder is a direction.": lambda t: rows(t, 0),
     f"You normalised the decoder as a whole; {EACH}.": lambda t: t / t.norm(),
     f"You divided by the longest row; {EACH}.": lambda t: t / t.norm(dim=1).max(),
@@ -85,7 +85,7 @@ ANSWERS.variants(decoder_step, {
 
 
 @ANSWERS.mistake(
-    "(g . u) u is the part along u if u has the length 1: divide first.", held_out=True
+    "The part along a row is (g . u) u with u of length 1. Divide the rows first.", held_out=True
 )
 def trusts_the_rows(decoder, gradient, rate):
     along = part_along(gradient, decoder)

@@ -58,10 +58,10 @@ ANSWERS.variants(quality, {
     "The variance of the error forgives a constant error.": lambda e, c, x: ss(around(e)) / ss(c),
     "You did not subtract the mean from x in the denominator.": lambda e, c, x: ss(e) / ss(x),
     "You subtracted one mean for all dimensions.": lambda e, c, x: ss(e) / ss(x - x.mean()),
-    "You subtracted the mean over dimensions.": lambda e, c, x: ss(e) / ss(x - x.mean(1, True)),
+    "You centred over dimensions, not tokens.": lambda e, c, x: ss(e) / ss(x - x.mean(1, True)),
     "You divided by the variance of the reconstruction.": lambda e, c, x: ss(e) / ss(around(x - e)),
-    "This is the explained fraction: 1 minus that.": lambda e, c, x: 1 - ss(e) / ss(c),
-    "Explained, and a constant error is forgiven.": lambda e, c, x: 1 - ss(around(e)) / ss(c),
+    "This is the explained fraction. Unexplained: 1 minus it.": lambda e, c, x: 1 - ss(e) / ss(c),
+    "This is explained, and forgives constant errors.": lambda e, c, x: 1 - ss(around(e)) / ss(c),
     "You took the root of the ratio; variances are squares.": lambda e, c, x: e.norm() / c.norm(),
     "You did not divide by the variance of x.":
         (lambda e, c, x: ss(e) / len(x), lambda e, c, x: e.square().mean()),
@@ -95,7 +95,7 @@ ANSWERS.variants(quality, {
         lambda on, f: 1 - on.double().mean(),
     "You counted tokens. Dead is a feature without an active token.": lambda on, f: never(on.T, f),
     "You counted features that are 0 on some token.": lambda on, f: 1 - on.all(0).double().mean(),
-    "You counted features of small mean activation. A rare feature is not dead: one token is enough.":
+    "You counted features of small mean activation. One token is enough to be alive.":
         lambda on, f: (f.mean(0) < 0.1).sum() / f.shape[1],
     "You divided by the number of tokens, not features.": lambda on, f: (~on.any(0)).sum() / len(f),
     "One active token is enough to be alive.": lambda on, f: (on.sum(0) <= 1).double().mean(),
@@ -116,18 +116,18 @@ FVU = "The rule: squared errors of all tokens over squared distances of all from
 COUNT = "The rule: l0, features above 0 for a token, on average; dead, the share that never are."
 SIZES = (6, 3, 8, 2), (9, 5, 6, 1), (20, 2, 5, 3)
 UNEXPLAINED = [draw(*sizes, observe="unexplained") for sizes in SIZES]
-MEAN = "Predicting the mean state leaves everything unexplained: 1."
-UNEXPLAINED.append(draw(7, 4, 5, 1, made="mean", observe="unexplained", note=MEAN))
 ANSWERS.part("fraction of variance unexplained", 5, UNEXPLAINED, FVU)
 SIZES = (5, 3, 9, 2), (8, 2, 6, 1), (4, 4, 11, 5)
 COUNTS = [draw(*sizes, observe="active_and_dead") for sizes in SIZES]
 ANSWERS.part("active and dead features", 3, COUNTS, COUNT)
-UNITS = [draw(12, 4, 6, 2, made=made) for made in ("constant", "same", "worse")]
+UNITS = [draw(12, 4, 6, 2, made=made) for made in ("constant", "same", "worse", "mean")]
 FORMS = {"scale": 7.0, "shift": 30.0}, {"scale": 1e-7}, {"scale": 1e5}, {"turned": True}
 UNITS += [draw(12, 4, 6, 2, tolerance=1e-8, note="Other units.", **form) for form in FORMS]
 UNITS.append(draw(3, 4, 5, 4, faint=1e-12, note="An activation of 1e-12 is above 0."))
 for kind, far in (("float32", 900.0), ("bfloat16", 20.0), ("float16", 20.0)):
-    UNITS.append(draw(400, 3, 5, 1, dtype=kind, shift=far, tolerance=1e-8, note=kind))
+    UNITS.append(
+        draw(400, 3, 5, 1, dtype=kind, shift=far, tolerance=1e-8, note=f"{kind}: use float64.")
+    )
 ANSWERS.part("constant errors, other units", 2, UNITS, f"{FVU} {COUNT}", held_out=True)
 SAME = "All states are equal (compare them: their mean is rounded), so raise ValueError."
 NONE = [draw(tokens, 5, 3, 0, equal=True, refused=True, note=SAME) for tokens in (2, 3, 7, 10)]

@@ -71,8 +71,8 @@ ANSWERS.variants(loss_recovered, {
 }, step="pair")  # fmt: skip
 ANSWERS.variants(loss_recovered, {
     "This is the share of the loss that is lost.": lambda c, s, z: 1 - share(c, s, z),
-    "The three runs are exchanged.": lambda c, s, z: share(s, c, z),
-    "You divided by the loss of the ablated run, not its costs.": lambda c, s, z: (z - s) / z,
+    "The three runs are exchanged: ablated minus the two others.": lambda c, s, z: share(s, c, z),
+    "You divided by the loss of the ablated run, not what it costs.": lambda c, s, z: (z - s) / z,
     "You returned a ratio of two losses.": (lambda c, s, z: c / s, lambda c, s, z: s / c),
     "You returned how much the loss rises, in nats; return a share.": lambda c, s, z: s - c,
     "You used perplexities; use cross-entropies.": lambda *losses: share(*map(torch.exp, losses)),
@@ -134,9 +134,9 @@ BEYOND += [
 ]
 ANSWERS.part("beyond the ends", 2, BEYOND, RULE, held_out=True)
 WHY = "Ablation is as good as nothing, or better: nothing to recover, so raise ValueError."
-COSTS = [draw(2, 6, 5, padded=1)]
+COSTS = [draw(4, 6, 5, padded=1)]
 COSTS += [
-    draw(2, 6, 5, padded=1, order=order, refused=True, note=WHY) for order in ((0, 1, 0), (2, 1, 0))
+    draw(4, 6, 5, padded=1, order=order, refused=True, note=WHY) for order in ((0, 1, 0), (2, 1, 0))
 ]
-COSTS += [draw(2, 6, 5, padded=1, cost=-0.01, refused=True, note=WHY)]
+COSTS += [draw(4, 6, 5, padded=1, cost=-0.01, refused=True, note=WHY)]
 ANSWERS.part("ablation that costs nothing", 2, COSTS, RULE, held_out=True)

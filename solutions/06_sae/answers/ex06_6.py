@@ -23,10 +23,14 @@ def search(values, gold, score=f1, reaches=torch.ge, down=False):
     return max(pairs, key=lambda pair: pair[2])
 
 
+def check_halves(*halves):
+    if not all(gold.any() for gold in halves):
+        raise ValueError("a half without the concept")
+
+
 @ANSWERS.right
 def best_feature(fit, fit_gold, judge, judge_gold, last=f1, reaches=torch.ge, **options):
-    if not (fit_gold.any() and judge_gold.any()):
-        raise ValueError("a half without the concept")
+    check_halves(fit_gold, judge_gold)
     feature, threshold, _ = search(fit, fit_gold, reaches=reaches, **options)
     return feature, threshold, last(reaches(judge[:, feature], threshold), judge_gold)
 
@@ -65,6 +69,7 @@ def best_at(column, gold):
 def feature_first(*given, feature=None, threshold=None, reaches=torch.ge):
     """Feature and threshold chosen one after the other; the steps see all that is given."""
     fit, gold, judge, truth = given
+    check_halves(gold, truth)
     i = int(feature(*given) if feature else search(fit, gold)[0])
     at = float(threshold(i, *given) if threshold else best_at(fit[:, i], gold)[0])
     return i, at, f1(reaches(judge[:, i], at), truth)
