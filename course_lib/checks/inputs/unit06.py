@@ -66,11 +66,8 @@ def autoencoder(rng, sizes, k=(), lift=0.0, scale=1.0, copies=None, **kind):
     def numbers(*size):
         return rng.normal(size=size) if copies is None else rng.integers(-4, 5, size) / 4
 
-    x, encoder, decoder = (
-        numbers(*shape, width) * 1.5,
-        numbers(width, features),
-        numbers(features, width),
-    )
+    x = numbers(*shape, width) * 1.5
+    encoder, decoder = numbers(width, features), numbers(features, width)
     encoder_bias = numbers(features) + rng.choice([-1.0, 1.0], size=features)
     decoder_bias = numbers(width) + rng.choice([-2.0, 2.0], size=width)
     if copies is not None:
@@ -168,27 +165,17 @@ def measured(rng, sizes, made="noisy", scale=1.0, shift=0.0, faint=1.0, equal=Fa
 # --- 06.5 loss_recovered(clean, replaced, ablated, tokens, real) -------------------------------
 
 
-def runs(
-    rng,
-    sizes,
-    padded=False,
-    order=(0, 1, 2),
-    cost=None,
-    strength=0.6,
-    far=0.0,
-    masked=False,
-    **kind,
-):
+def runs(rng, sizes, padded=0, order=(0, 1, 2), cost=None, strength=0.6, far=0.0, **kind):
     """Logits of three runs that know less and less of the next token, the texts, what is real.
 
     The shortest text has ``padded`` real tokens, each other one more; 0 pads nothing.
     ``order`` says which runs are given as clean, replaced and ablated. ``strength`` is what the
     replaced run knows; above 1 it beats the clean one. With ``cost`` the ablated run is the clean
-    one, off at the real targets by that much. ``far`` lifts a token that never follows, ``masked``
-    sets another to -inf. What stands in padding, and in rows that predict none, is arbitrary.
+    one, off at the real targets by that much. ``far`` is added to a token that never
+    follows. What stands in padding, and in rows that predict none, is arbitrary.
     """
     texts, length, vocabulary = sizes
-    tokens = rng.integers(2 if far or masked else 0, vocabulary, size=(texts, length))
+    tokens = rng.integers(1 if far else 0, vocabulary, size=(texts, length))
     real = np.ones((texts, length), dtype=bool)
     if padded:
         for row, kept in enumerate(rng.permutation(texts)):
@@ -205,7 +192,6 @@ def runs(
         logits[2] = logits[0] - cost * (known > 0)
     for run, more in zip(logits, (0, 1, 3), strict=True):
         run[:, :, 0] += (far + more) * bool(far)
-        run[:, :, 1] = -np.inf if masked else run[:, :, 1]
         run[:, -1] = rng.normal(size=run[:, -1].shape) * (1 + 3 * more)
         run[~real] = rng.normal(size=(int((~real).sum()), vocabulary)) * (1 + 3 * more)
     given = (_tensor(logits[i], **kind) for i in order)

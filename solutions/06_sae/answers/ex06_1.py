@@ -119,8 +119,7 @@ ANSWERS.variants(autoencode, {
 
 
 def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
-    given = {"sizes": sizes} | options
-    return Draw("autoencoder", given, note, tolerance, observe=observe, refused=refused)
+    return Draw("autoencoder", {"sizes": sizes} | options, note, tolerance, 0.0, observe, refused)
 
 
 RULE = "The rule: f = ReLU((x - decoder_bias) @ encoder + encoder_bias)"

@@ -120,8 +120,7 @@ def at_most_ten(*given):
 
 
 def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
-    given = {"sizes": sizes} | options
-    return Draw("coded", given, note, tolerance, observe=observe, refused=refused)
+    return Draw("coded", {"sizes": sizes} | options, note, tolerance, 0.0, observe, refused)
 
 
 ERROR = "The rule: the squared length of x - x_hat for each token, and the mean over tokens."
@@ -135,10 +134,8 @@ PAIRS = (0.4, 6), (3.0, 4), (0.02, 6)
 LOSSES = [draw(5, 4, features, penalty=p, observe="whole_loss") for p, features in PAIRS]
 ANSWERS.part("both together", 2, LOSSES, LOSS)
 UNIT = "Activations divided by a number and directions multiplied by it cost the same."
-SCALES = (0.01, 1.0, []), (40.0, 1.0, [2]), (1.0, 1e-5, []), (1e3, 1e5, [0])
-NAMES = "stretch", "scale", "blank"
-CHANGES = [dict(zip(NAMES, scales, strict=True)) for scales in SCALES]
-SCALED = [draw(6, 5, 7, tolerance=1e-9, note=UNIT, **change) for change in CHANGES]
+SCALES = {"stretch": 0.01}, {"stretch": 40.0, "blank": [2]}, {"scale": 1e-5}, {"scale": 1e5}
+SCALED = [draw(6, 5, 7, tolerance=1e-9, note=UNIT, **scales) for scales in SCALES]
 ANSWERS.part("features on another scale", 2, SCALED, COST, held_out=True)
 LIMITS = [draw(1, 4, 3, penalty=penalty, tolerance=1e-9) for penalty in (0.0, 0, 25)]
 LIMITS += [draw(1, 1, 1, tolerance=1e-9), draw(6, 3, 5, turned=True, tolerance=1e-9)]

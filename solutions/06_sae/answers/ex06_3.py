@@ -98,8 +98,7 @@ def steps_from_long_rows(decoder, gradient, rate):
 
 
 def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
-    given = {"sizes": sizes} | options
-    return Draw("directions", given, note, tolerance, observe=observe, refused=refused)
+    return Draw("directions", {"sizes": sizes} | options, note, tolerance, 0.0, observe, refused)
 
 
 RULE = "The rule: gradient minus its part along the row; row minus rate times that; length 1."

@@ -107,9 +107,8 @@ ANSWERS.variants(quality, {
 }, held_out=True)  # fmt: skip
 
 
-def draw(*sizes, note="", observe="", refused=False, tolerance=1e-6, **options):
-    given = {"sizes": sizes} | options
-    return Draw("measured", given, note, tolerance, observe=observe, refused=refused)
+def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
+    return Draw("measured", {"sizes": sizes} | options, note, tolerance, 0.0, observe, refused)
 
 
 FVU = "The rule: squared errors of all tokens over squared distances of all from the mean state."

@@ -93,8 +93,7 @@ ANSWERS.variants(mean_of_shares, {
     "You averaged the shares of single texts; average the losses first.": by_text,
 }, step="mean")  # fmt: skip
 ANSWERS.mistake("You compared squared differences of logits. The measure asks for the loss.",
-    lambda clean, replaced, ablated, *_: 1 - ((clean - replaced) ** 2).sum()
-    / ((clean - ablated) ** 2).sum())  # fmt: skip
+    lambda c, s, z, *_: 1 - (c - s).square().sum() / (c - z).square().sum())  # fmt: skip
 CLIP = "The share may lie above 1 and below 0: do not clip it."
 ANSWERS.variants(loss_recovered, {CLIP: (
     lambda *losses: share(*losses).clamp(0, 1), lambda *losses: share(*losses).clamp(max=1),
@@ -120,23 +119,13 @@ PADDED = [draw(*sizes, padded=3) for sizes in ((3, 8, 5), (4, 7, 12), (2, 6, 4))
 ANSWERS.part("padded texts", 4, PADDED, RULE)
 BEYOND = [draw(3, 6, 5, padded=1, strength=s, note=CLIP) for s in (3.0, -3.0)]
 FAR = "Logits hundreds apart: float64 first, then log_softmax."
-KINDS = (
-    ("float16", 300.0),
-    ("bfloat16", 100.0),
-    ("float32", 300.0),
-    ("float64", 900.0),
-    ("float64", 3e4),
-)
-BEYOND += [draw(2, 5, 40, dtype=kind, far=far, tolerance=1e-9, note=FAR) for kind, far in KINDS]
-BEYOND += [draw(2, 5, 9, masked=True), draw(3, 5, 4, turned=True), draw(1, 2, 2), draw(2, 2, 3)]
-BEYOND += [
-    draw(4, 9, 6, padded=1, cost=cost, note="Ablation costs little.") for cost in (0.01, 1e-5)
-]
+KINDS = {"float16": 300.0, "bfloat16": 100.0, "float32": 900.0, "float64": 3e4}
+BEYOND += [draw(2, 5, 40, dtype=k, far=KINDS[k], tolerance=1e-9, note=FAR) for k in KINDS]
+BEYOND += [draw(2, 5, 9, far=-np.inf), draw(3, 5, 4, turned=True), draw(1, 2, 2), draw(2, 2, 3)]
+BEYOND += [draw(4, 9, 6, padded=1, cost=c, note="Ablation costs little.") for c in (0.01, 1e-5)]
 ANSWERS.part("beyond the ends", 2, BEYOND, RULE, held_out=True)
 WHY = "Ablation is as good as nothing, or better: nothing to recover, so raise ValueError."
+BAD = {"order": (0, 1, 0)}, {"order": (2, 1, 0)}, {"cost": -0.01}
 COSTS = [draw(4, 6, 5, padded=1)]
-COSTS += [
-    draw(4, 6, 5, padded=1, order=order, refused=True, note=WHY) for order in ((0, 1, 0), (2, 1, 0))
-]
-COSTS += [draw(4, 6, 5, padded=1, cost=-0.01, refused=True, note=WHY)]
+COSTS += [draw(4, 6, 5, padded=1, refused=True, note=WHY, **bad) for bad in BAD]
 ANSWERS.part("ablation that costs nothing", 2, COSTS, RULE, held_out=True)

@@ -151,10 +151,7 @@ def draw(*sizes, note="", refused=False, **options):
     return Draw("halves", {"sizes": sizes} | options, note, 1e-6, refused=refused)
 
 
-RULE = (
-    "The rule: of all features and all positive values they take on `fit`, the pair with the "
-    "highest F1 of f >= threshold there, and its F1 on `judge`."
-)
+RULE = "The rule: the pair with the highest F1 of f >= threshold on `fit`, and its F1 on `judge`."
 ONE = [draw(n, 1) for n in (12, 16, 24, 32)]
 ANSWERS.part("a threshold for one feature", 4, [*ONE, draw(40, 1, steps=1)], RULE)
 MANY = [draw(*sizes) for sizes in ((24, 3), (24, 6), (40, 10), (32, 4), (40, 5))]

@@ -127,9 +127,8 @@ def by_absolute_entries(*given):
     return steer(*given, far=lambda s: (s.steered - s.x).abs().sum(1, keepdim=True))
 
 
-def draw(*sizes, note="", observe="", refused=False, tolerance=1e-6, **options):
-    given = {"sizes": sizes} | options
-    return Draw("steering", given, note, tolerance, observe=observe, refused=refused)
+def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):
+    return Draw("steering", {"sizes": sizes} | options, note, tolerance, 0.0, observe, refused)
 
 
 CLAMP = "The rule: decode the code with the feature set to `value`, plus the error x - decode(f)."
