@@ -34,6 +34,9 @@ COMPUTED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.
 EQUIVALENT: dict[tuple[str, str], str] = {
     ("01.7", "margin > 0 -> margin >= 0"): "a margin of 0 was found to be silent before",
     ("01.7", "abs(margin) < tie -> abs(margin) <= tie"): "no margin of logarithms is 1e-4 exactly",
+    ("06.4", "(table ** 2).sum() -> (table ** 2).mean()"): "both sides of the ratio, of one size",
+    ("06.5", "losses[real].mean() -> losses[real].sum()"): "three sums over the same targets",
+    ("06.5", "constant 0 -> -1"): "the last axis has one entry after the look-up",
 }
 
 

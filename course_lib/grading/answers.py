@@ -106,12 +106,19 @@ class Answers:
     def variants(
         self,
         function: Callable[..., Any],
-        options: Mapping[str, Mapping[str, Any]],
+        options: Mapping[str, Any],
         held_out: bool = False,
+        step: str = "",
     ) -> None:
-        """Mistakes that are one function with other options, by message."""
-        for message, changed in options.items():
-            self.mistake(message, partial(function, **changed), held_out=held_out)
+        """Mistakes that are one function with other options, by message.
+
+        Each value is a table of options, or a tuple of several such tables. With ``step`` all of
+        them change that option alone, and a value is what takes its place.
+        """
+        for message, several in options.items():
+            for changed in several if isinstance(several, tuple) else (several,):
+                wrong = partial(function, **({step: changed} if step else changed))
+                self.mistake(message, wrong, held_out=held_out)
 
     def witness(self, phrase: str) -> Callable[..., Any]:
         """Decorator: a wrong answer written independently, rejected with a message that has this.
