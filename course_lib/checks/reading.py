@@ -112,8 +112,9 @@ def _numbers(answer: Any, what: str) -> np.ndarray:
 
 
 def _row(value: Any, what: str) -> Any:
-    nested = isinstance(value, (list, tuple, np.ndarray, torch.Tensor))
-    return _numbers(value, what) if nested and np.ndim(value) else float(value)
+    # A list is asked for nothing more: numpy cannot look into tensors that require gradients.
+    rows = isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim
+    return _numbers(value, what) if rows or isinstance(value, (list, tuple)) else float(value)
 
 
 # --- comparing -----------------------------------------------------------------------------
