@@ -2,7 +2,6 @@
 
 from itertools import groupby
 
-import numpy as np
 import torch
 
 from course_lib.checks.drawing import Draw
@@ -32,24 +31,12 @@ def leading_states(logits, word):
 
 
 @other
-def leading_numpy(logits, word):
-    table = logits.detach().double().numpy()
-    ranks = ((table > table[:, [word]]).sum(1) + (table >= table[:, [word]]).sum(1) + 1) / 2
-    lost = np.flatnonzero(ranks != 1)
-    start = 0 if len(lost) == 0 else int(lost[-1]) + 1
-    first = int(np.argmax(ranks == 1)) if len(lost) < len(ranks) else None
-    return ranks, first, start if start < len(ranks) else None
-
-
-@other
 def leading_in_lists(logits, word):
-    orders = [sorted(row, reverse=True) for row in logits.tolist()]
-    own = logits[:, word].tolist()
-    pairs = list(zip(orders, own, strict=True))
-    ranks = [order.index(mine) + (order.count(mine) + 1) / 2 for order, mine in pairs]
-    tail = ["x" if rank == 1 else "-" for rank in ranks]
-    ending = len("".join(tail)) - len("".join(tail).rstrip("x"))
-    return ranks, tail.index("x") if "x" in tail else None, len(tail) - ending if ending else None
+    rows = [(sorted(row, reverse=True), row[word]) for row in logits.tolist()]
+    ranks = [order.index(own) + (order.count(own) + 1) / 2 for order, own in rows]
+    marks = "".join("x" if rank == 1 else "-" for rank in ranks)
+    first, settled = marks.find("x"), len(marks.rstrip("x"))
+    return ranks, first if first >= 0 else None, settled if settled < len(marks) else None
 
 
 def dense(x, w):
@@ -85,11 +72,8 @@ mistake("This is another word's rank: ids count from 0.", lambda x, w: leading_s
 
 def with_places(compute):
     """``compute(leads, first, settled)`` in place of the two states."""
-    def answer(logits, word):
-        ranks, *places = leading_states(logits, word)
-        return ranks, *compute([rank == 1 for rank in ranks.tolist()], *places)
-
-    return answer
+    leads = lambda x, w: (ranks_of(x, w) == 1).tolist()  # noqa: E731
+    return lambda x, w: (ranks_of(x, w), *compute(leads(x, w), *places_of(leads(x, w))))
 
 
 def last(leads, wanted=True):
@@ -102,10 +86,8 @@ def runs(leads):
     return [run for lead, run in both if lead] or [[None]]
 
 
-def shifted(by_first, by_settled):
-    return lambda p, *places: [
-        None if s is None else s + by for s, by in zip(places, (by_first, by_settled), strict=True)
-    ]
+def shifted(one, two):
+    return lambda p, f, s: (None if f is None else f + one, None if s is None else s + two)
 
 
 for message, *computes in (
@@ -142,40 +124,34 @@ for message, wrong in (
     mistake(message, wrong, held_out=True)
 # fmt: on
 
-RULE = (
-    "The rule: 1 plus the number of words with a higher logit plus one half for each other word "
-    "with the same logit."
-)
+RULE = "The rule: 1 + the number of higher logits + one half for each other equal one."
 SIZES = [{"states": s, "vocabulary": v} for s, v in ((5, 12), (4, 7), (6, 30))]
 TIED = [Draw("tied_logits", size, observe="ranks_alone") for size in SIZES]
-ANSWERS.part("rank with ties", 4, TIED, RULE, "One rank for each state.")
-LEADS = (
-    "The rule: 'first' is the first state at which the word alone has the highest logit, "
-    "'settled' the first from which on it has it up to the last state."
-)
+ANSWERS.part("rank with ties", 4, TIED, RULE)
 
 
-def leading(pattern, note="At the states marked = the word shares the lead:", see="", **options):
+def draw(pattern, note="At the states marked = the word shares the lead:", see="", **options):
     options = {"pattern": pattern, "vocabulary": 5} | options
     return Draw("leading_logits", options, f"{note} {pattern}.", observe=see)
 
 
+LEADS = "The rule: the first state where the word alone is highest, and that from which it stays."
 MARKED = "The word leads at the states marked x:"
-PATTERNS = "-xxx -x-xx -x-xx- -x-xx-x ----- xx--x -xx-- xxxxx x -xxx-x".split()
-ALONE = [leading(pattern, MARKED, "places_alone", vocabulary=9) for pattern in PATTERNS]
+ALONE = "-xxx -x-xx -x-xx- -x-xx-x ----- xx--x -xx-- xxxxx x -xxx-x".split()
+ALONE = [draw(pattern, MARKED, "places_alone", vocabulary=9) for pattern in ALONE]
 ANSWERS.part("first and for good", 4, ALONE, LEADS)
-SHARED = [leading(pattern) for pattern in ("-x-=", "=", "x-xx=xx")]
-SHARED += [leading(p, word=word) for p, word in (("-=xx", 0), ("xx=x", 4), ("x=", 4), ("=x", 0))]
+ENDS = (("-x-=", 3), ("=", 2), ("x-xx=xx", 1), ("-=xx", 0), ("xx=x", 4), ("x=", 4), ("=x", 0))
+SHARED = [draw(pattern, word=word) for pattern, word in ENDS]
 ANSWERS.part("a shared lead", 2, SHARED, LEADS, held_out=True)
-NEAR = [
-    leading("x-xx", "Logits near 5000 that differ by a millionth:", gap=1e-6, level=5000),
-    leading("x=x", gap=1e-5, level=-3),
-    leading("-xx", "Logits in bfloat16:", dtype="bfloat16"),
-    leading("-x=x", "Logits in float16 that require gradients:", dtype="float16", grad=True),
-    leading("-xx", "Rows that are not contiguous:", dtype="float32", turned=True),
-    leading("x", "The only word of a vocabulary:", vocabulary=1, word=0),
-]
 FAR = ((0, 0), (3, 0), (5, 0), (2, 3), (1, 6))
 FAR = [{"states": 3, "vocabulary": 6, "word": word, "ruled_out": out} for word, out in FAR]
-NEAR += [Draw("far_logits", options, "Logits far apart, some -inf.") for options in FAR]
+NEAR = [
+    *(Draw("far_logits", options, "Logits far apart, some -inf.") for options in FAR),
+    draw("x-xx", "Logits near 5000 that differ by a millionth:", gap=1e-6, level=5000),
+    draw("x=x", gap=1e-5, level=-3),
+    draw("-xx", "Logits in bfloat16:", dtype="bfloat16"),
+    draw("-x=x", "Logits in float16 that require gradients:", dtype="float16", grad=True),
+    draw("-xx", "Rows that are not contiguous:", dtype="float32", turned=True),
+    draw("x", "The only word of a vocabulary:", vocabulary=1, word=0),
+]
 ANSWERS.part("near and far logits", 2, NEAR, f"{RULE} {LEADS}", held_out=True)

@@ -9,7 +9,7 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("05.4", "removing what the lens reads")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+right, other, mistake = ANSWERS.right, ANSWERS.other, ANSWERS.mistake
 
 
 def component(x, d):
@@ -45,18 +45,6 @@ def removal_by_projector(states, direction, noise, strength=1.0):
     return x + change, x[:, None] + np.einsum("n,rd->nrd", np.sqrt((change**2).sum(1)), r)
 
 
-@other
-def removal_one_by_one(states, direction, noise, strength=1.0):
-    rows = [row / row.norm() for row in noise.double() if row.any()]
-    if len(rows) < len(noise):
-        raise ValueError("zeros")
-    unit = torch.nn.functional.normalize(direction.double(), dim=0)
-    along = [torch.dot(x, unit) for x in states.double()]
-    pairs = list(zip(states.double(), along, strict=True))
-    changed = torch.stack([x - strength * a * unit for x, a in pairs])
-    return changed, [[x + strength * a.abs() * row for row in rows] for x, a in pairs]
-
-
 def after(compute):
     """``compute(x, change, random)`` for the changed states and the controls."""
 
@@ -79,31 +67,25 @@ for message, compute in {
         lambda x, c, r: (x + c, x.unsqueeze(1) + 0 * r + r.sum(1, keepdim=True)),
 }.items():
     mistake(message, after(compute))
-for what, size in {
-    "have length 1": lambda c, x, d, s, r: torch.ones(len(x), 1),
-    "are as long as the state": lambda c, x, d, s, r: lengths(x),
-    "are as long as the changed state": lambda c, x, d, s, r: lengths(x + c),
-    "are as long as the direction": lambda c, x, d, s, r: d.norm().expand(len(x), 1),
-}.items():
-    message = f"The random changes {what}; they are to be as long as the change of their state."
-    mistake(message, partial(remove_and_control, size=size))
+LONG = "The random changes are to be as long as the change of their state."
 for message, *sizes in (
-    ("All states get changes of one length; each state's own change sets the length.",
-     lambda c, x, d, s, r: lengths(c).mean().expand(len(x), 1),
-     lambda c, x, d, s, r: c.norm().expand(len(x), 1)),
-    ("You removed a random direction from the state, which has little along it. The control is as "
-     "long as the change.", lambda c, x, d, s, r: -s * x @ r.T, lambda c, x, d, s, r: -x @ r.T),
+    ("Yours have length 1.", lambda c, x, d, s, r: torch.ones(len(x), 1)),
+    ("Yours are as long as the state.", lambda c, x, d, s, r: lengths(x)),
+    ("Yours are as long as the changed state.", lambda c, x, d, s, r: lengths(x + c)),
+    ("Yours are as long as the direction.", lambda c, x, d, s, r: d.norm().expand(len(x), 1)),
+    ("All states get changes of one length.", lambda c, x, d, s, r: c.norm().expand(len(x), 1),
+     lambda c, x, d, s, r: lengths(c).mean().expand(len(x), 1)),
+    ("You removed a random direction, of which a state has little.",
+     lambda c, x, d, s, r: -s * x @ r.T, lambda c, x, d, s, r: -x @ r.T),
     ("A length is never negative: the component has a sign, which turns your changes round.",
      lambda c, x, d, s, r: s * x @ d.unsqueeze(1) / d.norm(),
      lambda c, x, d, s, r: -s * x @ d.unsqueeze(1) / d.norm()),
     ("The squared length was used; take the root.", lambda c, x, d, s, r: lengths(c).square()),
-    ("The strength is missing in the length of the random changes.",
-     lambda c, x, d, s, r: lengths(c) / s),
+    ("The strength is missing in their length.", lambda c, x, d, s, r: lengths(c) / s),
 ):
-    mistake(message, *(partial(remove_and_control, size=size) for size in sizes))
+    mistake(f"{message} {LONG}", *(partial(remove_and_control, size=size) for size in sizes))
 for message, unit in {
-    "The noise is multiplied by the length of the change without being brought to length 1 first.":
-        lambda r: r,
+    "The noise is multiplied by a length without being brought to length 1 first.": lambda r: r,
     "You scaled the noise by its length over all rows. Scale each row.": lambda r: r / r.norm(),
     "You scaled each dimension of the noise; scale each row.": lambda r: r / r.norm(dim=0),
 }.items():
@@ -114,9 +96,8 @@ mistake(
 )
 # What is wrong in the changed states, and often in the length of the controls with it.
 for message, *gone in (
-    ("The direction is not of length 1. Divide by its squared length: the component along d is "
-     "(x . d / d . d) d.", lambda x, d: torch.outer(x @ d, d),
-     lambda x, d: torch.outer(x @ d, d) / d.norm()),
+    ("The direction is not of length 1. The component along d is (x . d / d . d) d.",
+     lambda x, d: torch.outer(x @ d, d), lambda x, d: torch.outer(x @ d, d) / d.norm()),
     ("You divided by the length of the direction twice as often as needed; d . d is its square.",
      lambda x, d: component(x, d) / d.dot(d)),
     ("You divided by the squared length of the state; divide by that of the direction.",
@@ -147,37 +128,25 @@ for message, change in {
     "The strength makes no difference: it multiplies what is taken away.":
         lambda x, d, r, s=1.0: remove_and_control(x, d, r),
     "The strength multiplies the whole state; it multiplies what is taken away.":
-        lambda x, d, r, s=1.0: (s * remove_and_control(x, d, r)[0], remove_and_control(x, d, r)[1]),
+        lambda x, d, r, s=1.0: [s * remove_and_control(x, d, r)[0], remove_and_control(x, d, r)[1]],
 }.items():
     mistake(message, change, lambda *x, f=change: (f(*x)[0], remove_and_control(*x)[1]))
 # fmt: on
 
 
-@witness("any length but 0")
-def noise_with_a_floor(states, direction, noise, strength=1.0):
-    changed, controls = remove_and_control(states, direction, noise, strength)
-    size, x = noise.double().norm(dim=1, keepdim=True), states.double().unsqueeze(1)
-    return changed, x + (controls - x) * size / (size + 1e-9)
-
-
-def draw(states, width, draws, *more, note="", observe="", **options):
+def draw(states, width, draws, *more, note="", see="", refused=False, **options):
     options |= {"states": states, "width": width, "draws": draws, "more": list(more)}
-    return Draw("removal", options, note, 1e-8, observe=observe)
+    return Draw("removal", options, note, 1e-8, observe=see, refused=refused)
 
 
 CHANGED = "The rule: x - strength (x . d / d . d) d, in float64."
-CONTROLS = (
-    "The rule: controls[n, r] is states[n] plus noise[r], scaled to the length of the change of "
-    "state n, in float64."
-)
-HINT = "One row of R random changes for each state."
+CONTROLS = "The rule: controls[n, r] is states[n] plus noise[r], as long as the change of state n."
 SIZES = ((4, 5, 2, 1.0), (3, 8, 4, 1.0), (5, 3, 1, 2.0))
-given = [draw(*size, observe="first_of_two") for size in SIZES]
-ANSWERS.part("the direction is gone", 5, given, CHANGED)
+DRAWN = [draw(*size, see="first_of_two") for size in SIZES]
+ANSWERS.part("the direction is gone", 5, DRAWN, CHANGED)
 SIZES = ((3, 6, 4, 1.0), (4, 5, 3, 2.0), (2, 9, 1, 1.0))
-given = [draw(*size, observe="second_of_two") for size in SIZES]
-ANSWERS.part("random changes as long", 4, given, CONTROLS, HINT)
-BOTH = f"{CHANGED} The controls: {CONTROLS[10:]}"
+DRAWN = [draw(*size, see="second_of_two") for size in SIZES]
+ANSWERS.part("random changes as long", 4, DRAWN, CONTROLS)
 SAME = "A longer, shorter or turned direction is the same one."
 ZEROS = "A direction of zeros changes nothing, and so do controls of length 0."
 STRENGTHS = [
@@ -186,13 +155,12 @@ STRENGTHS = [
     *(draw(3, 6, 2, long=long, note=SAME) for long in (-3, 1e-5, 1e5)),
     *(draw(3, 6, 2, *more, long=0, note=ZEROS) for more in ((), (2.0,))),
 ]
-ANSWERS.part("strength and zero", 3, STRENGTHS, BOTH, HINT, held_out=True)
+ANSWERS.part("strength and zero", 3, STRENGTHS, f"{CHANGED} {CONTROLS}", held_out=True)
 SILENT = "A row of noise that is all zeros has no direction: raise ValueError."
 ANY = "Noise of any length but 0 gives a control of the same length."
 LARGE = "Large states, or states of another type: convert to float64 first."
-ROWS = {"states": 2, "width": 5, "draws": 3}
 NOISE = [
-    *(Draw("removal", ROWS | {"silent": row}, SILENT, refused=True) for row in (1, 2)),
+    *(draw(2, 5, 3, silent=row, note=SILENT, refused=True) for row in (1, 2)),
     *(draw(2, 5, 3, 2.0, loud=loud, note=ANY) for loud in (1e-9, 1e6)),
     draw(2, 5, 1, offset=3e4, dtype="float32", note=LARGE),
     draw(3, 4, 2, dtype="bfloat16", end="float32", note=LARGE, grad=True),
@@ -200,4 +168,4 @@ NOISE = [
     draw(3, 4, 2, size=1e-5, dtype="float16", note=LARGE),
     draw(1, 2, 6, 0.5, note="One state, more rows of noise than dimensions."),
 ]
-ANSWERS.part("noise with a direction", 2, NOISE, BOTH, HINT, held_out=True)
+ANSWERS.part("noise with a direction", 2, NOISE, f"{CHANGED} {CONTROLS}", held_out=True)

@@ -46,18 +46,6 @@ def direct_by_einsum(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
     return np.einsum("pd,d->p", x, g * row - (g * row).mean()) / scale, b @ row
 
 
-@other
-def direct_by_jacobian(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
-    if word == foil:
-        raise ValueError
-    x, d = parts.double(), parts.shape[1]
-    scale = (x.sum(0).var(unbiased=False) + eps) ** 0.5
-    each = x @ (torch.eye(d).double() - 1 / d) * gain.double() / scale
-    logits = torch.cat([each, bias.double().unsqueeze(0)]) @ unembed.double().T
-    found = logits[:, word] - (0 if foil is None else logits[:, foil])
-    return found[:-1].tolist(), found[-1].item()
-
-
 def reading(states, gain, bias, unembed, word, foil=None, eps=1e-5):
     """The logit, or the difference of two, that the lens reads from each of some states."""
     x = centred(states.double()) / spread(states.double(), eps).unsqueeze(1)
@@ -65,56 +53,45 @@ def reading(states, gain, bias, unembed, word, foil=None, eps=1e-5):
     return logits[:, word] - (0 if foil is None else logits[:, foil])
 
 
-def with_shares(compute):
-    """``compute(parts, constant, *more)`` in place of the shares."""
-    return lambda parts, *more: (
-        compute(parts.double(), direct_attribution(parts, *more)[1], *more),
-        direct_attribution(parts, *more)[1],
-    )
-
-
-def steps(parts, start, *more):
-    return torch.diff(reading(parts.cumsum(0), *more), prepend=torch.tensor([start]).double())
+def of_two(for_shares, for_constant):
+    """The shares of one answer and the constant of another."""
+    return lambda *given: (for_shares(*given)[0], for_constant(*given)[1])
 
 
 # fmt: off
 for message, *computes in (
     ("You took differences of the lens after each part. Its norm is recomputed each time: hold the "
-     "scale of the last state.", steps, lambda x, constant, *more: steps(x, 0.0, *more)),
+     "scale of the last state.",
+     lambda x, *end: torch.diff(reading(x.cumsum(0), *end), prepend=reading(0 * x[:1], *end)),
+     lambda x, *end: torch.diff(reading(x.cumsum(0), *end), prepend=0 * x[0, :1])),
     ("You measured what is lost without a part, with the norm recomputed. The share is what the "
-     "part adds at the fixed scale.", lambda x, constant, *more:
-     reading(x.sum(0, keepdim=True), *more) - reading(x.sum(0) - x, *more)),
+     "part adds at the fixed scale.",
+     lambda x, *end: reading(x.sum(0, keepdim=True), *end) - reading(x.sum(0) - x, *end)),
     ("Each part is normalised by its own scale. The model divides the SUM of the parts by one.",
-     lambda x, c, *more: reading(x, *more), lambda x, c, *more: reading(x, *more) - c),
+     reading, lambda x, *end: reading(x, *end) - reading(0 * x, *end)),
 ):
-    mistake(message, *map(with_shares, computes))
+    wrong = (lambda x, *end, f=compute: (f(x.double(), *end), 0) for compute in computes)
+    mistake(message, *(of_two(shares, direct_attribution) for shares in wrong))
 ANSWERS.variants(direct_attribution, {
-    "The mean of each part is still in it. A LayerNorm subtracts the mean of every part.":
-        {"centre": lambda x: x},
-    "The mean was taken over the parts; take it over the d dimensions.":
-        {"centre": lambda x: x - x.mean(0)},
+    "The mean of each part is still in it; a LayerNorm subtracts it.": {"centre": lambda x: x},
+    "The mean was taken over the parts, not over d.": {"centre": lambda x: x - x.mean(0)},
     "You added the two rows of the unembedding; the contrast is a difference.": {"minus": -1},
 })
-for message, *scales in (
-    ("You did not divide by the scale of the last state.", lambda x, eps: 1.0),
-    ("You divided by the variance; divide by its root.", lambda x, eps: of_sum(x, eps).square()),
-    ("You divided by the length of the last state; the scale is the root of the MEAN square.",
-     lambda x, eps: of_sum(x, eps) * x.shape[1] ** 0.5),
-    ("You divided by d - 1 in the variance; a norm divides by d.",
-     lambda x, eps: (x.sum(0).var() + eps).sqrt()),
+SCALE = "The scale is the root of (the variance of the sum of all parts + eps)."
+for message, scale in (
+    ("You did not divide by the scale.", lambda x, eps: 1.0),
+    ("You divided by the variance, not its root.", lambda x, eps: of_sum(x, eps).square()),
+    ("You divided by the length of a state.", lambda x, eps: of_sum(x, eps) * x.shape[1] ** 0.5),
+    ("You divided by d - 1; a norm divides by d.", lambda x, eps: (x.sum(0).var() + eps).sqrt()),
     ("eps stands outside the root.", lambda x, eps: of_sum(x, 0) + eps),
-    ("The eps that is given is not in your scale: the root of the variance plus eps.",
-     lambda x, eps: of_sum(x, 0), lambda x, eps: of_sum(x, 1e-5)),
-    ("The mean of the last state is still in your scale: it is a standard deviation.",
-     lambda x, eps: (x.sum(0).square().mean() + eps).sqrt()),
-    ("You took the mean of the parts' own scales; the scale is that of their sum.",
-     lambda x, eps: spread(x, eps).mean()),
-    ("The scale is that of the last part, not of the sum.", lambda x, eps: spread(x[-1], eps)),
-    ("The scale is that of the mean of the parts; it is that of their sum.",
-     lambda x, eps: spread(x.mean(0), eps)),
+    ("The eps that is given is not in your scale.", lambda x, eps: of_sum(x, 0)),
+    ("The eps that is given is not in your scale.", lambda x, eps: of_sum(x, 1e-5)),
+    ("The mean is still in your scale.", lambda x, eps: (x.sum(0).square().mean() + eps).sqrt()),
+    ("You took the mean of the parts' own scales.", lambda x, eps: spread(x, eps).mean()),
+    ("The scale is that of the last part.", lambda x, eps: spread(x[-1], eps)),
+    ("The scale is that of the mean of the parts.", lambda x, eps: spread(x.mean(0), eps)),
 ):
-    for scale in scales:
-        ANSWERS.variants(direct_attribution, {message: {"scale": scale}})
+    ANSWERS.variants(direct_attribution, {f"{message} {SCALE}": {"scale": scale}})
 for message, *computes in (
     ("The constant (the bias of the norm through the unembedding) is in the shares. It belongs to "
      "no part; return it apart.", lambda s, c: (s + c, c), lambda s, c: (s + c / len(s), c),
@@ -124,8 +101,7 @@ for message, *computes in (
     ("You divided by the number of parts.", lambda s, c: (s / len(s), c)),
     ("The constant is missing: the bias through the unembedding.", lambda s, c: (s, 0.0)),
     ("The sign of the constant is turned round.", lambda s, c: (s, -c)),
-    ("You returned the whole logit; the constant is what no part brings.",
-     lambda s, c: (s, c + s.sum().item())),
+    ("Your constant is the whole logit.", lambda s, c: (s, c + s.sum().item())),
     ("The constant counts once, not once for each part.", lambda s, c: (s, c * len(s))),
 ):
     mistake(message, *(lambda *x, f=compute: f(*direct_attribution(*x)) for compute in computes))
@@ -158,10 +134,9 @@ for message, *computes in (
 
 def of_bias(change):
     """The constant of another bias."""
-    return lambda x, g, b, *more: (
-        direct_attribution(x, g, b, *more)[0],
-        direct_attribution(x, g, change(b.double(), g.double()), *more)[1],
-    )
+    return of_two(direct_attribution, lambda x, g, b, *more: direct_attribution(
+        x, g, change(b.double(), g.double()), *more
+    ))
 
 
 ONE = {"scale": lambda x, eps: 1.0, "centre": lambda x: x}
@@ -188,23 +163,19 @@ def no_foil_zero(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
     return direct_attribution(parts, gain, bias, unembed, word, foil or None, eps)
 
 
-def draw(parts, width, vocabulary, *more, note="", **options):
+def draw(parts, width, vocabulary, *more, note="", refused=False, **options):
     options |= {"parts": parts, "width": width, "vocabulary": vocabulary, "more": list(more)}
-    return Draw("parts", options, note, 1e-8)
+    return Draw("parts", options, note, 1e-8, refused=refused)
 
 
-RULE = (
-    "The rule: part . centred(gain * row) / scale of the sum of all parts; the constant is bias . "
-    "row. Shares and constant sum to the logit. All in float64."
-)
-HINT = "One share for each part."
+RULE = "The rule: part . centred(gain * row) / scale of the sum; bias . row. In float64."
 CONTRAST = [draw(5, 6, 8, 0.5), draw(3, 9, 5, 1e-5), draw(7, 4, 11, 1.0)]
-ANSWERS.part("word against foil", 5, CONTRAST, RULE, HINT)
+ANSWERS.part("word against foil", 5, CONTRAST, RULE)
 ALONE = [
     draw(4, 5, 6, None, 0.3, words=["any"]),
     draw(2, 7, 9, words=["any"], grad=True, note="No foil; parameters that require gradients."),
 ]
-ANSWERS.part("one word, and the constant", 5, ALONE, RULE, HINT)
+ANSWERS.part("one word, and the constant", 5, ALONE, RULE)
 SUMS = [
     *(draw(4, 6, 5, words=words, note="Word 0.") for words in ([0, 3], [3, 0], [0])),
     draw(1, 6, 5, note="A single part is the whole state."),
@@ -213,14 +184,13 @@ SUMS = [
     draw(4, 6, 5, size=1e5, turned=True, note="Large parts that are not contiguous."),
     draw(3, 1, 5, note="Streams of a single dimension have no share in anything."),
 ]
-ANSWERS.part("sums, word 0", 3, SUMS, RULE, HINT, held_out=True)
+ANSWERS.part("sums, word 0", 3, SUMS, RULE, held_out=True)
 SAME = "Word and foil are the same token, so every share is 0: raise ValueError."
 LARGE = "Parts with large means, or of another type: convert to float64 first."
-SMALL = {"parts": 3, "width": 5, "vocabulary": 4}
 TYPES = [
-    *(Draw("parts", SMALL | {"words": [w, w]}, SAME, refused=True) for w in (0, 2)),
+    *(draw(3, 5, 4, words=[w, w], note=SAME, refused=True) for w in (0, 2)),
     draw(3, 5, 4, offset=2e4, dtype="float32", note=LARGE),
     draw(3, 5, 4, dtype="bfloat16", end="float32", note=LARGE),
     draw(3, 5, 4, offset=100, dtype="float16", note=LARGE),
 ]
-ANSWERS.part("a contrast with itself", 2, TYPES, RULE, HINT, held_out=True)
+ANSWERS.part("a contrast with itself", 2, TYPES, RULE, held_out=True)

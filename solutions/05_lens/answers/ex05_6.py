@@ -1,16 +1,14 @@
 """05.6, the topic of a value vector: answers, mistakes and draws (instructors only)."""
 
-from collections import Counter
 from functools import partial
 
-import numpy as np
 import torch
 
 from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("05.6", "the topic of a value vector")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+right, other, mistake = ANSWERS.right, ANSWERS.other, ANSWERS.mistake
 
 
 def centred(rows):
@@ -42,17 +40,6 @@ def topic_purity(
         topics.append(winner(named, best))
         found.append(named.count(topics[-1]) / whole(k, best, named, kinds.count(topics[-1])))
     return found, topics
-
-
-@other
-def purity_with_counter(values, gain, unembed, kinds, k):
-    if k < 1 or k > len(kinds):
-        raise ValueError(k)
-    v, g, u = (t.detach().double().numpy() for t in (values, gain, unembed))
-    order = np.argsort(-((v - v.mean(1, keepdims=True)) * g @ u.T), axis=1)[:, :k]
-    counts = [Counter(kinds[i] for i in row if kinds[i] != -1) for row in order]
-    best = [min(row, key=lambda name: (-row[name], name), default=-1) for row in counts]
-    return np.array([row[name] / k for row, name in zip(counts, best, strict=True)]), np.array(best)
 
 
 @other
@@ -99,34 +86,26 @@ ANSWERS.variants(topic_purity, {
 for message, by in {"You took one word too many.": 1, "You took one word too few.": -1}.items():
     mistake(message, partial(topic_purity, take=by),
             partial(topic_purity, take=by, whole=lambda k, best, *_: len(best)))
-mistake("Purity and topic are exchanged: return the purity first.", lambda *x: topic_purity(*x)[::-1])
+mistake("Purity and topic are exchanged: purity first.", lambda *x: topic_purity(*x)[::-1])
 mistake("Where none of the k words has a topic, the topic is -1.",
         partial(topic_purity, winner=lambda *given: max(0, most_frequent(*given))))
 # fmt: on
 
 
-@witness("float64")
-def in_single_precision(values, gain, unembed, kinds, k):
-    return topic_purity(values, gain, unembed, kinds, k, lambda *x: scores_of(*(t.float() for t in x)))
-
-
-def draw(vectors, width, vocabulary, k, note="", **options):
+def draw(vectors, width, vocabulary, k, note="", refused=False, **options):
     options |= {"vectors": vectors, "width": width, "vocabulary": vocabulary, "k": k}
-    return Draw("values", options, note, 1e-6)  # a quotient of torch integers is float32
+    # A quotient of torch integers is float32, and right.
+    return Draw("values", options, note, 1e-6, refused=refused)
 
 
-RULE = (
-    "The rule: the score of a word is value . centred(gain * its row), in float64. Of the k words "
-    "with the highest scores, count each topic; the purity is the largest count / k."
-)
-HINT = "One purity and one topic for each vector."
+RULE = "The rule: of the k words with the highest v . centred(gain * row), the share of one topic."
 FOUR, FIVE = [0, 1, 2, 3], [0, 1, 2, 3, 4]
 GRAD = draw(9, 7, 31, 7, "Parameters of a model require gradients.", topics=FOUR, grad=True)
-ANSWERS.part("every word has a topic", 4, [draw(12, 5, 20, 4), GRAD], RULE, HINT)
+ANSWERS.part("every word has a topic", 4, [draw(12, 5, 20, 4), GRAD], RULE)
 NONE = "Where none of the words has a topic: purity 0, topic -1."
 GAPS = [draw(14, 4, 24, 5, none=0.5), draw(10, 6, 40, 8, topics=FIVE, none=0.5)]
 GAPS += [draw(12, 5, 30, 3, NONE, none=0.8)]
-ANSWERS.part("words without a topic", 3, GAPS, RULE, HINT)
+ANSWERS.part("words without a topic", 3, GAPS, RULE)
 EQUAL = "Topics that are equally frequent: the one with the lowest number."
 FEW = [
     *(draw(8, 4, 12, 1, "A single word.", none=none) for none in (0, 0.7)),
@@ -137,16 +116,16 @@ FEW = [
     draw(9, 3, 30, 6, "Topics whose numbers have gaps.", topics=[3, 8, 20], none=0.3),
     draw(1, 2, 9, 4, "A single vector of two dimensions."),
 ]
-ANSWERS.part("one word, all words, ties", 2, FEW, RULE, HINT, held_out=True)
+ANSWERS.part("one word, all words, ties", 2, FEW, RULE, held_out=True)
 MEAN = "Adding a number to all entries of a value vector changes no score: centre, in float64."
 TYPE = "Vectors of another type: convert to float64 first."
-SMALL, BAD = {"vectors": 3, "width": 4, "vocabulary": 7}, "must raise ValueError: at least 1, at most all."
+BAD = "k must be at least 1 and at most all words: raise ValueError."
 NUMBERS = [
-    *(Draw("values", SMALL | {"k": k}, f"k={k} of 7 words {BAD}", refused=True) for k in (0, -1, 8)),
+    *(draw(3, 4, 7, k, BAD, refused=True) for k in (0, -1, 8)),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=1e7),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=300, dtype="float32"),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, size=1e-5, turned=True),
     draw(20, 6, 30, 7, TYPE, topics=FOUR, dtype="bfloat16", end="float32"),
     draw(20, 6, 30, 7, TYPE, topics=FOUR, size=1e3, dtype="float16"),
 ]
-ANSWERS.part("numbers of words", 2, NUMBERS, RULE, HINT, held_out=True)
+ANSWERS.part("numbers of words", 2, NUMBERS, RULE, held_out=True)

@@ -9,12 +9,15 @@ from course_lib.checks.drawing import Draw
 from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("05.7", "a tuned lens in closed form")
-right, other, mistake, witness = ANSWERS.right, ANSWERS.other, ANSWERS.mistake, ANSWERS.witness
+right, other, mistake = ANSWERS.right, ANSWERS.other, ANSWERS.mistake
+
+
+def variances(x):
+    return x.var(0, correction=0)
 
 
 def mean_variance(x, y):
-    """Mean over the dimensions of the variance of the states."""
-    return x.var(0, correction=0).mean()
+    return variances(x).mean()
 
 
 def shift_of(weight, x, y):
@@ -39,30 +42,10 @@ def translation_by_least_squares(states, last, ridge=1e-3):
     if ridge < 0:
         raise ValueError("negative")
     x, y = (t.detach().double().numpy() for t in (states, last))
-    mean_x, mean_r = x.mean(0), (y - x).mean(0)
     extra = np.sqrt(ridge * x.var(0).mean() * len(x)) * np.eye(x.shape[1])
-    table = np.vstack([x - mean_x, extra])
-    target = np.vstack([y - x - mean_r, 0 * extra])
-    weight = np.linalg.lstsq(table, target, rcond=None)[0].T
-    return weight, mean_r - weight @ mean_x
-
-
-@other
-def translation_by_spectrum(states, last, ridge=1e-3):
-    if ridge < 0:
-        raise ValueError
-    x = states.double()
-    r = last.double() - x
-    u, s, vt = torch.linalg.svd(x - x.mean(0), full_matrices=False)
-    penalty = ridge * s.square().sum() / x.shape[1]
-    shrunk = torch.where(s > 1e-9 * s.max(), s / (s.square() + penalty), 0.0)
-    weight = ((r - r.mean(0)).T @ u * shrunk) @ vt
-    return weight, r.mean(0) - x.mean(0) @ weight.T
-
-
-def after(compute):
-    """``compute(A, b)`` in place of what was fitted."""
-    return lambda *given: compute(*fit_translation(*given))
+    table, r = np.vstack([x - x.mean(0), extra]), y - x
+    weight = np.linalg.lstsq(table, np.vstack([r - r.mean(0), 0 * extra]), rcond=None)[0].T
+    return weight, r.mean(0) - weight @ x.mean(0)
 
 
 def whole(states, last, *ridge):
@@ -70,8 +53,8 @@ def whole(states, last, *ridge):
     return fit_translation(states, states.double() + last.double(), *ridge)
 
 
-def one(weight):
-    return torch.eye(len(weight)).double()
+def add_one(weight, sign):
+    return weight + sign * torch.eye(len(weight))
 
 
 # fmt: off
@@ -80,7 +63,7 @@ def with_column(number):
     def answer(states, last, ridge=1e-3):
         x, y = states.double(), last.double()
         table = torch.cat([x, number * torch.ones(len(x), 1)], 1)
-        extra = ridge * mean_variance(x, y) * len(x) * one(table.T)
+        extra = ridge * mean_variance(x, y) * len(x) * torch.eye(x.shape[1] + 1)
         both = torch.linalg.pinv(table.T @ table + extra) @ table.T @ (y - x)
         return both[:-1].T, both[-1]
 
@@ -88,44 +71,38 @@ def with_column(number):
 
 
 for message, *wrong in (
-    ("A is transposed. It stands in x + A x + b for one state x: for rows of states that is states "
-     "+ states @ A.T + b.", after(lambda weight, b: (weight.T, b))),
+    ("A is transposed: for rows of states it stands in states + states @ A.T + b.",
+     lambda *given: (fit_translation(*given)[0].T, fit_translation(*given)[1])),
     ("You returned the whole map I + A. The state is added already: fit what is missing, last - x.",
-     after(lambda weight, b: (weight + one(weight), b)), whole),
+     whole, lambda *given: (add_one(fit_translation(*given)[0], 1), fit_translation(*given)[1])),
     ("The penalty draws I + A to 0, and every translated state. Fit last - x on x: then a strong "
      "penalty leaves the plain lens.",
-     lambda *given: (whole(*given)[0] - one(whole(*given)[0]), whole(*given)[1])),
+     lambda *given: (add_one(whole(*given)[0], -1), whole(*given)[1])),
     ("The penalty falls on b as well; only A is penalised.", with_column(1.0)),
     ("You exchanged the two states: the map leads from the state to the last one.",
-     lambda states, last, *ridge: fit_translation(last, states, *ridge)),
-    ("A is the map of the errors: you fitted x - last.", after(lambda weight, b: (-weight, -b))),
+     lambda x, y, *ridge: fit_translation(y, x, *ridge)),
+    ("A is the map of the errors: you fitted x - last.",
+     lambda x, y, *ridge: fit_translation(x, 2 * x.double() - y.double(), *ridge)),
     ("The shift b is missing: the map is affine.", with_column(0.0),
-     after(lambda weight, b: (weight, 0 * b))),
+     lambda *given: (fit_translation(*given)[0], 0 * given[0][0])),
 ):
     mistake(message, *wrong)
+SIZE = "The penalty is ridge times the mean of the variances of the d dimensions, for a mean error."
 for message, size in {
-    "The penalty is ridge alone; multiply it by the mean variance.": lambda x, y: 1.0,
-    "The penalty takes the sum of the variances; take their mean over the dimensions.":
-        lambda x, y: x.var(0, correction=0).sum(),
-    "The error is a mean over the tokens, and yours is a sum: with more tokens your penalty "
-    "counts for less.": lambda x, y: mean_variance(x, y) / len(x),
-    "The penalty counts once for each token: the error is a mean, or multiply both by N.":
-        lambda x, y: mean_variance(x, y) * len(x),
+    "The penalty is ridge alone.": lambda x, y: 1.0,
     "There is no penalty in your fit.": lambda x, y: 0.0,
-    "You penalised the squared mean of the states too: the variance is measured from the mean.":
-        lambda x, y: x.square().mean(),
+    "The penalty takes the sum of the variances.": lambda x, y: variances(x).sum(),
+    "The error is a mean over the tokens, yours a sum.": lambda x, y: mean_variance(x, y) / len(x),
+    "The penalty counts once for each token.": lambda x, y: mean_variance(x, y) * len(x),
+    "The variance is measured from the mean, not from 0.": lambda x, y: x.square().mean(),
     "Your variance divides by N - 1; divide by N.": lambda x, y: x.var(0).mean(),
-    "You took the standard deviation for the variance.": lambda x, y: x.std(0, correction=0).mean(),
-    "The variance is that of the last states, not of those that are translated.":
-        lambda x, y: mean_variance(y, x),
-    "The variance is that of all numbers together; take that of each dimension, over the tokens.":
-        lambda x, y: x.var(correction=0),
-    "The variance was taken within each state; take it of each dimension, over the tokens.":
-        lambda x, y: mean_variance(x.T, y),
-    "Each dimension has a penalty of its own variance; use their mean for all.":
-        lambda x, y: x.var(0, correction=0),
+    "You took the standard deviation for the variance.": lambda x, y: variances(x).sqrt().mean(),
+    "The variance is that of the last states.": lambda x, y: mean_variance(y, x),
+    "The variance is that of all numbers together.": lambda x, y: x.var(correction=0),
+    "The variance was taken within each state.": lambda x, y: mean_variance(x.T, y),
+    "Each dimension has a penalty of its own variance.": lambda x, y: variances(x),
 }.items():
-    mistake(message, partial(fit_translation, size=size))
+    mistake(f"{message} {SIZE}", partial(fit_translation, size=size))
 B = "b is the mean of last - x minus A times the mean state"
 for message, shift in {
     f"{B}; you left out the second term.": lambda weight, x, y: (y - x).mean(0),
@@ -144,49 +121,35 @@ def other_default(states, last, ridge=1e-2):
     return fit_translation(states, last, ridge)
 
 
-@witness("fewer states than dimensions")
-def pseudo_inverse(states, last, ridge=1e-3):
-    if len(states) > states.shape[1]:
-        return fit_translation(states, last, ridge)
-    x, r = states.double(), last.double() - states.double()
-    weight = (torch.linalg.pinv(x - x.mean(0)) @ (r - r.mean(0))).T
-    return weight, r.mean(0) - weight @ x.mean(0)
-
-
-def draw(tokens, width, *more, note="", **options):
+def draw(tokens, width, *more, note="", scale=0.0, refused=False, **options):
     options |= {"tokens": tokens, "width": width, "more": list(more)}
-    return Draw("translation", options, note, 1e-8, scale=1.0 if 1e9 in more else 0.0)
+    return Draw("translation", options, note, 1e-8, scale, refused=refused)
 
 
-RULE = (
-    "The rule: the least mean |x + A x + b - last|^2 + ridge * (mean variance of the dimensions of "
-    "x) * |A|^2, in float64."
-)
-HINT = "A leads from d dimensions to d, b has d numbers."
-EXACT = [draw(*size, 0.0, noise=0) for size in ((20, 3), (15, 6), (9, 1))]
-ANSWERS.part("an affine truth", 4, EXACT, RULE, HINT)
+RULE = "The rule: the least mean |x + A x + b - last|^2 + ridge * (mean variance of x) * |A|^2."
+EXACT = [draw(20, 3, 0.0, noise=0), draw(15, 6, 0.0, noise=0), draw(9, 1, 0.0, noise=0)]
+ANSWERS.part("an affine truth", 4, EXACT, RULE)
 RIDGE = [draw(25, 4, 0.3), draw(12, 7, 1.5), draw(40, 2, 0.05)]
-ANSWERS.part("the penalty", 4, RIDGE, RULE, HINT)
+ANSWERS.part("the penalty", 4, RIDGE, RULE)
 NARROW = "With fewer states than dimensions the penalty decides."
 LARGE = "States with large means, or of another type: convert to float64 before you subtract."
-SIZE = "States of another size: the penalty is relative to their variance."
+OTHER = "States of another size: the penalty is relative to their variance."
 FEW = [
     *(draw(*size, note=NARROW) for size in ((4, 6, 0.1), (3, 8, 1e-3), (2, 5, 0.5))),
     draw(30, 3, noise=1, note="Without `ridge` it is 0.001."),
-    draw(30, 3, 0.4, size=1e3, note=SIZE),
-    draw(30, 3, 0.4, size=1e-5, turned=True, note=SIZE),
+    draw(30, 3, 0.4, size=1e3, note=OTHER),
+    draw(30, 3, 0.4, size=1e-5, turned=True, note=OTHER),
     draw(30, 3, 0.1, offset=500, dtype="float32", note=LARGE),
     draw(20, 3, 0.1, dtype="bfloat16", note=LARGE),
     draw(20, 3, 0.1, offset=30, dtype="float16", grad=True, note=LARGE),
 ]
-ANSWERS.part("few states, defaults, precision", 3, FEW, RULE, HINT, held_out=True)
+ANSWERS.part("few states, defaults, precision", 3, FEW, RULE, held_out=True)
 STILL = "Where the states already are the last ones, A and b are 0, whatever the penalty."
 STRONG = "Under a very strong penalty A is 0, and b is the mean of last - x."
 NEGATIVE = "A negative ridge would reward large maps: raise ValueError."
-SMALL = {"tokens": 12, "width": 4}
 NOTHING = [
     *(draw(12, 4, ridge, still=True, note=STILL) for ridge in (0.0, 0.2)),
-    *(draw(12, 4, ridge, note=STRONG) for ridge in (10.0, 1e9)),
-    *(Draw("translation", SMALL | {"more": [r]}, NEGATIVE, refused=True) for r in (-0.1, -1e-9)),
+    *(draw(12, 4, ridge, note=STRONG, scale=1.0) for ridge in (10.0, 1e9)),
+    *(draw(12, 4, ridge, note=NEGATIVE, refused=True) for ridge in (-0.1, -1e-9)),
 ]
-ANSWERS.part("nothing to translate", 2, NOTHING, RULE, HINT, held_out=True)
+ANSWERS.part("nothing to translate", 2, NOTHING, RULE, held_out=True)
