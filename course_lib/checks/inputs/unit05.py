@@ -65,14 +65,14 @@ def lens(rng, shape, vocabulary, more=(), bias=True, offset=0, size=1, flat=Fals
 # --- 05.2 leading_states(logits [S, V], word) ----------------------------------------------------
 
 
-def tied_logits(rng, states, vocabulary):
+def tied_logits(rng, states, vocabulary, grad=False):
     """Logits in steps of one half: at state 1 the word has equals, at state 2 two equals above."""
     logits = np.round(rng.normal(size=(states, vocabulary)) * 2) / 2
     word = int(rng.integers(2, vocabulary - 1))
     logits[1, [word, word - 1, word + 1]] = 0.5
     logits[2] = np.minimum(logits[2], 1.0)
     logits[2, [word, 0, word + 1]] = 1.5, 2.0, 2.0
-    return *typed(logits), word
+    return *typed(logits, grad=grad), word
 
 
 def leading_logits(rng, pattern, vocabulary, word=None, gap=1, level=0, **form):

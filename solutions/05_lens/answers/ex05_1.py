@@ -22,9 +22,9 @@ def logit_lens(x, gain, bias, unembed, norm="layer", eps=1e-5, axis=-1, scale=ro
     x = x.double()
     moved = x - x.mean(axis, keepdim=True) if norm == "layer" else x
     square = (moved * moved).mean(axis, keepdim=True)
-    normed = gain.double() * (x if kept else moved) / scale(square, eps, x.shape[-1])
+    normed = gain * (x if kept else moved) / scale(square, eps, len(gain))
     if bias is not None:
-        normed = normed + bias.double()
+        normed = normed + bias
     return normed @ unembed.double().T
 
 
@@ -94,7 +94,7 @@ def draw(shape, vocabulary, *more, note="", refused=False, **options):
     return Draw("lens", options, note, 1e-8, refused=refused)
 
 
-RULE = "The rule: unembed @ (gain * (x - its mean, if not RMS) / scale + bias), all in float64."
+RULE = "The rule: unembed @ (gain * (x - mean) / root + bias) in float64; an RMSNorm has no mean."
 GRAD = draw([3, 8], 5, "layer", 1e-5, grad=True, note="Parameters of a model require gradients.")
 LAYER = [draw([4, 6], 9, "layer", 0.4), draw([5, 3], 12, "layer", 0.1), GRAD]
 ANSWERS.part("LayerNorm", 4, LAYER, RULE)

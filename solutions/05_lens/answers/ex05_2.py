@@ -18,10 +18,8 @@ def ranks_of(logits, word, ties=0.5):
 
 def places_of(leads):
     """The first and the settled state of a list that says at which states the word leads."""
-    settled = len(leads)
-    while settled and leads[settled - 1]:
-        settled -= 1
-    return leads.index(True) if True in leads else None, settled if settled < len(leads) else None
+    settled = max((state + 1 for state, lead in enumerate(leads) if not lead), default=0)
+    return leads.index(True) if True in leads else None, settled if leads[-1] else None
 
 
 @right
@@ -124,8 +122,8 @@ for message, wrong in (
     mistake(message, wrong, held_out=True)
 # fmt: on
 
-RULE = "The rule: 1 + the number of higher logits + one half for each other equal one."
-SIZES = [{"states": s, "vocabulary": v} for s, v in ((5, 12), (4, 7), (6, 30))]
+RULE = "The rank: 1 + the number of higher logits + one half for each other equal one."
+SIZES = [{"states": s, "vocabulary": v, "grad": v == 7} for s, v in ((5, 12), (4, 7), (6, 30))]
 TIED = [Draw("tied_logits", size, observe="ranks_alone") for size in SIZES]
 ANSWERS.part("rank with ties", 4, TIED, RULE)
 
@@ -135,7 +133,7 @@ def draw(pattern, note="At the states marked = the word shares the lead:", see="
     return Draw("leading_logits", options, f"{note} {pattern}.", observe=see)
 
 
-LEADS = "The rule: the first state where the word alone is highest, and that from which it stays."
+LEADS = "The states: the first where the word alone is highest, and that from which it stays so."
 MARKED = "The word leads at the states marked x:"
 ALONE = "-xxx -x-xx -x-xx- -x-xx-x ----- xx--x -xx-- xxxxx x -xxx-x".split()
 ALONE = [draw(pattern, MARKED, "places_alone", vocabulary=9) for pattern in ALONE]
@@ -150,7 +148,7 @@ NEAR = [
     draw("x-xx", "Logits near 5000 that differ by a millionth:", gap=1e-6, level=5000),
     draw("x=x", gap=1e-5, level=-3),
     draw("-xx", "Logits in bfloat16:", dtype="bfloat16"),
-    draw("-x=x", "Logits in float16 that require gradients:", dtype="float16", grad=True),
+    draw("-x=x", "Logits in float16:", dtype="float16"),
     draw("-xx", "Rows that are not contiguous:", dtype="float32", turned=True),
     draw("x", "The only word of a vocabulary:", vocabulary=1, word=0),
 ]

@@ -118,10 +118,11 @@ def draw(states, tokens, vocabulary, note="", see="", scale=0.0, **options):
     return Draw("readings", options, note, 1e-8, scale, see)
 
 
-KL = "The rule: the sum over the words of p (log p - log q), the mean over tokens, in float64."
-BIAS = "The rule: KL(mean over the tokens of the model's distributions || the same of the lens's)."
-SIZES = ((3, 5, 7), (4, 2, 11), (1, 3, 4))
-ANSWERS.part("mean KL", 5, [draw(*size, see="first_of_two") for size in SIZES], KL)
+KL = "KL: the sum over the words of p (log p - log q), the mean over tokens, in float64."
+BIAS = "Bias: KL(mean over the tokens of the model's distributions || the same mean of the lens's)."
+SIZES = ((3, 5, 7, False), (4, 2, 11, True), (1, 3, 4, False))
+MEAN = [draw(*size, see="first_of_two", grad=grad) for *size, grad in SIZES]
+ANSWERS.part("mean KL", 5, MEAN, KL)
 SIZES = ((3, 4, 6), (2, 6, 9))
 ANSWERS.part("bias", 4, [draw(*size, see="second_of_two") for size in SIZES], BIAS)
 OUT = "Words whose logits lie thousands of units below the others: stay in logs (log_softmax)."
@@ -133,7 +134,7 @@ RULED_OUT = [
     draw(3, 4, 40, OUT, out=True, level=5e3),
     Draw("readings", NEAR, "Two distributions that nearly agree: compute in float64."),
     draw(3, 4, 6, TYPE, dtype="bfloat16"),
-    draw(3, 4, 6, TYPE, dtype="float16", turned=True, grad=True),
+    draw(3, 4, 6, TYPE, dtype="float16", turned=True),
 ]
 ANSWERS.part("words ruled out", 2, RULED_OUT, f"{KL} {BIAS}", held_out=True)
 SAME = "A reading that differs by one number for each token predicts the same: KL and bias are 0."

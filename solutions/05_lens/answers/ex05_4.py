@@ -83,7 +83,7 @@ for message, *sizes in (
     ("The squared length was used; take the root.", lambda c, x, d, s, r: lengths(c).square()),
     ("The strength is missing in their length.", lambda c, x, d, s, r: lengths(c) / s),
 ):
-    mistake(f"{message} {LONG}", *(partial(remove_and_control, size=size) for size in sizes))
+    mistake(f"{LONG} {message}", *(partial(remove_and_control, size=size) for size in sizes))
 for message, unit in {
     "The noise is multiplied by a length without being brought to length 1 first.": lambda r: r,
     "You scaled the noise by its length over all rows. Scale each row.": lambda r: r / r.norm(),
@@ -139,10 +139,10 @@ def draw(states, width, draws, *more, note="", see="", refused=False, **options)
     return Draw("removal", options, note, 1e-8, observe=see, refused=refused)
 
 
-CHANGED = "The rule: x - strength (x . d / d . d) d, in float64."
-CONTROLS = "The rule: controls[n, r] is states[n] plus noise[r], as long as the change of state n."
+CHANGED = "Changed states: x - strength (x . d / d . d) d, in float64."
+CONTROLS = "controls[n, r] is states[n] plus noise[r], as long as the change of state n."
 SIZES = ((4, 5, 2, 1.0), (3, 8, 4, 1.0), (5, 3, 1, 2.0))
-DRAWN = [draw(*size, see="first_of_two") for size in SIZES]
+DRAWN = [draw(*size, see="first_of_two", grad=size[0] == 4) for size in SIZES]
 ANSWERS.part("the direction is gone", 5, DRAWN, CHANGED)
 SIZES = ((3, 6, 4, 1.0), (4, 5, 3, 2.0), (2, 9, 1, 1.0))
 DRAWN = [draw(*size, see="second_of_two") for size in SIZES]
@@ -163,7 +163,7 @@ NOISE = [
     *(draw(2, 5, 3, silent=row, note=SILENT, refused=True) for row in (1, 2)),
     *(draw(2, 5, 3, 2.0, loud=loud, note=ANY) for loud in (1e-9, 1e6)),
     draw(2, 5, 1, offset=3e4, dtype="float32", note=LARGE),
-    draw(3, 4, 2, dtype="bfloat16", end="float32", note=LARGE, grad=True),
+    draw(3, 4, 2, dtype="bfloat16", end="float32", note=LARGE),
     draw(3, 4, 2, size=1e5, turned=True, note=LARGE),
     draw(3, 4, 2, size=1e-5, dtype="float16", note=LARGE),
     draw(1, 2, 6, 0.5, note="One state, more rows of noise than dimensions."),

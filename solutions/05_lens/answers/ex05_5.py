@@ -168,7 +168,7 @@ def draw(parts, width, vocabulary, *more, note="", refused=False, **options):
     return Draw("parts", options, note, 1e-8, refused=refused)
 
 
-RULE = "The rule: part . centred(gain * row) / scale of the sum; bias . row. In float64."
+RULE = "Shares: part . centred(gain * row) / scale of the sum; constant: bias . row. In float64."
 CONTRAST = [draw(5, 6, 8, 0.5), draw(3, 9, 5, 1e-5), draw(7, 4, 11, 1.0)]
 ANSWERS.part("word against foil", 5, CONTRAST, RULE)
 ALONE = [

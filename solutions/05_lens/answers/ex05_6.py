@@ -98,7 +98,7 @@ def draw(vectors, width, vocabulary, k, note="", refused=False, **options):
     return Draw("values", options, note, 1e-6, refused=refused)
 
 
-RULE = "The rule: of the k words with the highest v . centred(gain * row), the share of one topic."
+RULE = "Scores: v . centred(gain * row), in float64; then the largest count of a topic over k."
 FOUR, FIVE = [0, 1, 2, 3], [0, 1, 2, 3, 4]
 GRAD = draw(9, 7, 31, 7, "Parameters of a model require gradients.", topics=FOUR, grad=True)
 ANSWERS.part("every word has a topic", 4, [draw(12, 5, 20, 4), GRAD], RULE)

@@ -127,7 +127,7 @@ def draw(tokens, width, *more, note="", scale=0.0, refused=False, **options):
 
 
 RULE = "The rule: the least mean |x + A x + b - last|^2 + ridge * (mean variance of x) * |A|^2."
-EXACT = [draw(20, 3, 0.0, noise=0), draw(15, 6, 0.0, noise=0), draw(9, 1, 0.0, noise=0)]
+EXACT = [draw(20, 3, 0.0, noise=0), draw(15, 6, 0.0, noise=0, grad=True), draw(9, 1, 0.0, noise=0)]
 ANSWERS.part("an affine truth", 4, EXACT, RULE)
 RIDGE = [draw(25, 4, 0.3), draw(12, 7, 1.5), draw(40, 2, 0.05)]
 ANSWERS.part("the penalty", 4, RIDGE, RULE)
@@ -141,7 +141,7 @@ FEW = [
     draw(30, 3, 0.4, size=1e-5, turned=True, note=OTHER),
     draw(30, 3, 0.1, offset=500, dtype="float32", note=LARGE),
     draw(20, 3, 0.1, dtype="bfloat16", note=LARGE),
-    draw(20, 3, 0.1, offset=30, dtype="float16", grad=True, note=LARGE),
+    draw(20, 3, 0.1, offset=30, dtype="float16", note=LARGE),
 ]
 ANSWERS.part("few states, defaults, precision", 3, FEW, RULE, held_out=True)
 STILL = "Where the states already are the last ones, A and b are 0, whatever the penalty."
