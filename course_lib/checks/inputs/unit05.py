@@ -170,16 +170,19 @@ def parts(
 
 
 def values(
-    rng, vectors, width, vocabulary, k, topics=(0, 1, 2), none=0, kinds=(), offset=0, size=1, **form
-):
+    rng, vectors, width, vocabulary, k, topics=(0, 1, 2), none=0, kinds=(), offset=0, size=1,
+    twins=False, **form,
+):  # fmt: skip
     """Value vectors and rows of an unembedding with large means, and the topics of the words.
 
     A share ``none`` of the words has no topic, but each topic has a word; or ``kinds`` are topics
-    to be dealt to the words.
+    to be dealt to the words. With ``twins`` the rows come in pairs that hardly differ.
     """
     v = size * (rng.normal(size=(vectors, width)) + 1.5 * rng.normal(size=(vectors, 1))) + offset
     gain = rng.uniform(0.2, 2.5, size=width) * rng.choice([-1, 1], size=width)
     unembed = rng.normal(size=(vocabulary, width)) + 0.7 * rng.normal(size=(vocabulary, 1))
+    if twins:
+        unembed[1::2] = unembed[::2] * (1 + 1e-9)
     drawn = np.where(rng.random(vocabulary) < none, -1, rng.choice(topics, size=vocabulary))
     drawn[: len(topics)] = topics
     return *typed(v, gain, unembed, **form), rng.permutation(kinds or drawn).tolist(), k

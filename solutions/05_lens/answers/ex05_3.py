@@ -28,7 +28,7 @@ def kl(p, q):
 @right
 def lens_divergence(readings, final):
     p, q = logs(final), logs(readings)
-    return kl(p, q).mean(-1), kl(average(p), average(q))
+    return kl(p, q).mean(1), kl(average(p), average(q))
 
 
 @other

@@ -32,7 +32,7 @@ def remove_and_control(x, d, noise, strength=1.0, gone=component, unit=unit_rows
     x, d, rows = x.double(), d.double(), unit(noise.double())
     change = -strength * gone(x, d) if d.any() else torch.zeros_like(x)
     long = size(change, x, d, strength, rows) if size else lengths(change)
-    return x + change, x.unsqueeze(1) + long.unsqueeze(2) * rows
+    return x + change, x.unsqueeze(1) + long[:, :, None] * rows
 
 
 @other
@@ -152,7 +152,7 @@ ZEROS = "A direction of zeros changes nothing, and so do controls of length 0."
 STRENGTHS = [
     *(draw(3, 6, 2, s, note=f"The strength is {s}.") for s in (0.0, 0.5, 1.5, 2.0)),
     draw(3, 6, 2, note="Without `strength` it is 1."),
-    *(draw(3, 6, 2, long=long, note=SAME) for long in (-3, 1e-5, 1e5)),
+    *(draw(3, 6, 2, long=long, note=SAME) for long in (-3, 1e-5, 1e5, [0, 1, 0, 1, 1, 1])),
     *(draw(3, 6, 2, *more, long=0, note=ZEROS) for more in ((), (2.0,))),
 ]
 ANSWERS.part("strength and zero", 3, STRENGTHS, f"{CHANGED} {CONTROLS}", held_out=True)

@@ -16,7 +16,7 @@ def spread(x, eps):
 
 
 def of_sum(x, eps):
-    return spread(x.sum(0), eps)
+    return (x.sum(0).var(correction=0) + eps).sqrt()
 
 
 def centred(x):
@@ -25,15 +25,15 @@ def centred(x):
 
 @right
 def direct_attribution(
-    parts, gain, bias, unembed, word, foil=None, eps=1e-5, scale=of_sum, centre=centred, minus=1
+    parts, gain, bias, unembed, word, foil=None, eps=1e-5, scale=of_sum, centre=centred, mix=torch.sub
 ):
     """Mistakes change the last three."""
     if word == foil:
         raise ValueError("word and foil are the same token: every share would be 0")
     x, row = parts.double(), unembed[word].double()
     if foil is not None:
-        row = row - minus * unembed[foil].double()
-    return centre(x) @ (gain.double() * row) / scale(x, eps), bias.double().dot(row).item()
+        row = mix(row, unembed[foil])
+    return centre(x) @ (gain * row) / scale(x, eps), bias.double().dot(row).item()
 
 
 @other
@@ -75,7 +75,7 @@ for message, *computes in (
 ANSWERS.variants(direct_attribution, {
     "The mean of each part is still in it; a LayerNorm subtracts it.": {"centre": lambda x: x},
     "The mean was taken over the parts, not over d.": {"centre": lambda x: x - x.mean(0)},
-    "You added the two rows of the unembedding; the contrast is a difference.": {"minus": -1},
+    "You added the two rows of the unembedding; the contrast is a difference.": {"mix": torch.add},
 })
 SCALE = "The scale is the root of (the variance of the sum of all parts + eps)."
 for message, scale in (
@@ -190,7 +190,7 @@ LARGE = "Parts with large means, or of another type: convert to float64 first."
 TYPES = [
     *(draw(3, 5, 4, words=[w, w], note=SAME, refused=True) for w in (0, 2)),
     draw(3, 5, 4, offset=2e4, dtype="float32", note=LARGE),
-    draw(3, 5, 4, dtype="bfloat16", end="float32", note=LARGE),
+    *(draw(3, 5, 4, words=w, dtype="bfloat16", end="float32", note=LARGE) for w in ([], [1])),
     draw(3, 5, 4, offset=100, dtype="float16", note=LARGE),
 ]
 ANSWERS.part("a contrast with itself", 2, TYPES, RULE, held_out=True)

@@ -26,15 +26,15 @@ def most_frequent(named, best):
 
 @right
 def topic_purity(
-    values, gain, unembed, kinds, k, scores=scores_of, take=0, winner=most_frequent, counted=0,
+    values, gain, unembed, kinds, k, scores=scores_of, take=int, winner=most_frequent, counted=0,
     whole=lambda k, *_: k,
 ):  # fmt: skip
     """Mistakes change the last five; topics from ``counted`` on are counted."""
     if not 1 <= k <= len(unembed):
         raise ValueError(f"k must be from 1 to {len(unembed)}, got {k}")
-    table = scores(values.double(), gain.double(), unembed.double())
+    table = scores(values.double(), gain, unembed.double())
     found, topics = [], []
-    for words in table.topk(k + take).indices.tolist():
+    for words in table.topk(take(k)).indices.tolist():
         best = [kinds[word] for word in words]
         named = [kind for kind in best if kind >= counted]
         topics.append(winner(named, best))
@@ -83,9 +83,11 @@ ANSWERS.variants(topic_purity, {
     "Of equally frequent topics take the one with the lowest number.":
         {"winner": lambda named, best: max(sorted(set(named))[::-1], key=named.count, default=-1)},
 })
-for message, by in {"You took one word too many.": 1, "You took one word too few.": -1}.items():
-    mistake(message, partial(topic_purity, take=by),
-            partial(topic_purity, take=by, whole=lambda k, best, *_: len(best)))
+for message, take in {
+    "You took one word too many.": lambda k: k + 1, "You took one word too few.": lambda k: k - 1
+}.items():
+    mistake(message, partial(topic_purity, take=take),
+            partial(topic_purity, take=take, whole=lambda k, best, *_: len(best)))
 mistake("Purity and topic are exchanged: purity first.", lambda *x: topic_purity(*x)[::-1])
 mistake("Where none of the k words has a topic, the topic is -1.",
         partial(topic_purity, winner=lambda *given: max(0, most_frequent(*given))))
@@ -122,6 +124,7 @@ TYPE = "Vectors of another type: convert to float64 first."
 BAD = "k must be at least 1 and at most all words: raise ValueError."
 NUMBERS = [
     *(draw(3, 4, 7, k, BAD, refused=True) for k in (0, -1, 8)),
+    draw(20, 6, 30, 7, "Scores that differ in the tenth digit.", topics=FOUR, twins=True),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=1e7),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=300, dtype="float32"),
     draw(20, 6, 30, 7, MEAN, topics=FOUR, size=1e-5, turned=True),

@@ -29,11 +29,11 @@ def fit_translation(states, last, ridge=1e-3, size=mean_variance, shift=shift_of
     """Mistakes change the last two."""
     if ridge < 0:
         raise ValueError(f"ridge must not be negative, got {ridge}")
-    x, y = states.double(), last.double()
-    centred, missing = x - x.mean(0), y - x
+    x, y = states.double(), last
+    centred = x - x.mean(0)
     matrix = centred.T @ centred / len(x)
     matrix.diagonal().add_(ridge * size(x, y))
-    weight = torch.linalg.solve(matrix, centred.T @ (missing - missing.mean(0)) / len(x)).T
+    weight = torch.linalg.solve(matrix, centred.T @ (y - x) / len(x)).T
     return weight, shift(weight, x, y)
 
 
