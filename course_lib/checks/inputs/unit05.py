@@ -150,9 +150,7 @@ def removal(
 # --- 05.5 direct_attribution(parts [P, d], gain, bias, unembed, word, foil, eps) -----------------
 
 
-def parts(
-    rng, parts, width, vocabulary, words=(), more=(), offset=0, size=2.5, zero=None, **form
-):
+def parts(rng, parts, width, vocabulary, words=(), more=(), offset=0, size=2.5, zero=None, **form):
     """Parts with means of their own, the end of a model, word and foil; ``more`` holds eps.
 
     Without ``words`` both are drawn, neither is 0. ``zero`` is a part that wrote nothing; then the
@@ -170,7 +168,7 @@ def parts(
 
 
 def values(
-    rng, vectors, width, vocabulary, k, topics=(0, 1, 2), none=0, kinds=(), offset=0, size=1,
+    rng, vectors, width, vocabulary, k, topics=(0, 1, 2, 3), none=0, kinds=(), offset=0, size=1,
     twins=False, **form,
 ):  # fmt: skip
     """Value vectors and rows of an unembedding with large means, and the topics of the words.

@@ -84,11 +84,6 @@ for message, *wrong in (
 # fmt: on
 
 
-@mistake("Without `norm` the norm is a LayerNorm.", held_out=True)
-def rms_by_default(states, gain, bias, unembed, norm="rms", eps=1e-5):
-    return logit_lens(states, gain, bias, unembed, norm, eps)
-
-
 def draw(shape, vocabulary, *more, note="", refused=False, **options):
     options |= {"shape": shape, "vocabulary": vocabulary, "more": list(more)}
     return Draw("lens", options, note, 1e-8, refused=refused)
@@ -102,16 +97,15 @@ RMS = [draw([4, 5], 7, "rms", 0.3, bias=bias) for bias in (False, True)]
 ANSWERS.part("RMSNorm", 4, [*RMS, draw([2, 7], 4, "rms", 1e-6)], RULE)
 ANY = "States may have any leading axes, also none."
 FAR = "States with large means, or of another type: float64 before the mean is subtracted."
-SHAPES = ([6], [1, 6], [2, 3, 6], [2, 1, 4, 6])
 MANY = [
-    *(draw(shape, 5, norm, 0.2, note=ANY) for shape in SHAPES for norm in ("layer", "rms")),
+    *(draw([*axes, 6], 5, "layer", 0.2, note=ANY) for axes in ([], [1], [2, 3], [2, 1, 4])),
+    *(draw([*axes, 6], 5, "rms", 0.2, note=ANY) for axes in ([], [2, 1, 4])),
     draw([3, 6], 5, size=1e-3, note="Without `norm` and `eps`: a LayerNorm with eps 1e-5."),
     draw([3, 6], 5, "rms", size=1e-5, note="Without `eps` it is 1e-5, also in an RMSNorm."),
     draw([3, 6], 5, size=1e5, turned=True, note="Long states that are not contiguous."),
     draw([3, 6], 4, flat=True, note="A state of equal numbers: only eps is below the root."),
     draw([3, 1], 4, note="Streams of a single dimension."),
-    draw([2, 6], 5, offset=3e4, dtype="float32", note=FAR),
-    draw([2, 6], 5, offset=100, dtype="float16", note=FAR),
+    *(draw([2, 6], 5, offset=m, dtype=d, note=FAR) for m, d in ((3e4, "float32"), (99, "float16"))),
     draw([2, 6], 5, "rms", dtype="bfloat16", end="float32", note=FAR),
 ]
 ANSWERS.part("any shape, defaults, precision", 2, MANY, RULE, ANY, held_out=True)

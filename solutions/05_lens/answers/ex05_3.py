@@ -51,11 +51,6 @@ def with_bias(compute):
     return lambda read, final: (lens_divergence(read, final)[0], compute(logs(final), logs(read)))
 
 
-def shannon(p, q):
-    middle = ((p.exp() + q.exp()) / 2).log()
-    return (kl(p, middle) + kl(q, middle)) / 2
-
-
 # fmt: off
 for message, compute in {
     "This is the cross-entropy: subtract the model's entropy.": lambda p, q: -(p.exp() * q).sum(-1),
@@ -63,7 +58,8 @@ for message, compute in {
     "You left out the weights: the model's probabilities.": lambda p, q: (p - q).sum(-1),
     "This is the mean of both directions.": lambda p, q: (kl(p, q) + kl(q, p)) / 2,
     "This is the sum of both directions.": lambda p, q: kl(p, q) + kl(q, p),
-    "This is the Jensen-Shannon divergence.": shannon,
+    "This is the Jensen-Shannon divergence.":
+        lambda p, q: sum(kl(x, ((p.exp() + q.exp()) / 2).log()) for x in (p, q)) / 2,
     "You summed absolute differences of probabilities; KL weighs differences of logs.":
         lambda p, q: (p.exp() - q.exp()).abs().sum(-1),
     "You compared with the last reading; compare with `final`.": lambda p, q: kl(q[-1], q),
@@ -81,16 +77,13 @@ for message, compute in {
     "You used the logits as if they were log-probabilities. Normalise both first.":
         lambda p, q: (logs(p).exp() * (p - q)).sum(-1),
 }.items():
-    mistake(message, lambda read, final, each=compute: (
-        each(final.double(), read.double()).mean(-1), lens_divergence(read, final)[1]
-    ))
+    mistake(message, lambda q, p, f=compute: (f(p, q).mean(-1), lens_divergence(q, p)[1]))
 for message, *computes in (
     ("You returned the mean KL as bias. Average the distributions over the tokens first.",
      lambda p, q: kl(p, q).mean(-1)),
-    ("You summed the distributions over the tokens: the average is a distribution again.",
+    ("You summed the distributions over the tokens, so that they are none.",
      lambda p, q: kl(average(p), average(q)) * len(p)),
-    ("You compared the model's average with the lens at each token.",
-     lambda p, q: kl(average(p), q).mean(-1)),
+    ("You compared the model's average with each token.", lambda p, q: kl(average(p), q).mean(-1)),
     ("You compared the model at each token with the lens's average.",
      lambda p, q: kl(p, average(q).unsqueeze(1)).mean(-1)),
     ("You averaged over the states. The bias is one number for each state.",
@@ -123,18 +116,16 @@ BIAS = "Bias: KL(mean over the tokens of the model's distributions || the same m
 SIZES = ((3, 5, 7, False), (4, 2, 11, True), (1, 3, 4, False))
 MEAN = [draw(*size, see="first_of_two", grad=grad) for *size, grad in SIZES]
 ANSWERS.part("mean KL", 5, MEAN, KL)
-SIZES = ((3, 4, 6), (2, 6, 9))
-ANSWERS.part("bias", 4, [draw(*size, see="second_of_two") for size in SIZES], BIAS)
+MEANS = [draw(*size, see="second_of_two", grad=grad) for *size, grad in SIZES]
+ANSWERS.part("bias", 4, MEANS, BIAS)
 OUT = "Words whose logits lie thousands of units below the others: stay in logs (log_softmax)."
 TYPE = "Logits of another type: convert them to float64 first."
-NEAR = {"states": 2, "tokens": 4, "vocabulary": 2, "near": 1e-3, "level": 1000}
 RULED_OUT = [
     draw(3, 4, 6, OUT, out=True),
     draw(2, 1, 5, OUT, out=True, dtype="float32"),
     draw(3, 4, 40, OUT, out=True, level=5e3),
-    Draw("readings", NEAR, "Two distributions that nearly agree: compute in float64."),
-    draw(3, 4, 6, TYPE, dtype="bfloat16"),
-    draw(3, 4, 6, TYPE, dtype="float16", turned=True),
+    draw(2, 4, 2, "Distributions that nearly agree: float64.", near=1e-3, level=1e3, scale=1e-2),
+    *(draw(3, 4, 6, TYPE, dtype=kind, turned=True) for kind in ("bfloat16", "float16")),
 ]
 ANSWERS.part("words ruled out", 2, RULED_OUT, f"{KL} {BIAS}", held_out=True)
 SAME = "A reading that differs by one number for each token predicts the same: KL and bias are 0."

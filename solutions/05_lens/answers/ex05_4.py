@@ -46,25 +46,20 @@ def removal_by_projector(states, direction, noise, strength=1.0):
 
 
 def after(compute):
-    """``compute(x, change, random)`` for the changed states and the controls."""
-
-    def answer(states, *given):
-        (changed, controls), x = remove_and_control(states, *given), states.double()
-        return compute(x, changed - x, controls - x.unsqueeze(1))
-
-    return answer
+    """``compute(x, changed, controls)`` in place of what is right."""
+    return lambda x, *given: compute(x.double(), *remove_and_control(x, *given))
 
 
 # What is wrong in the controls alone. Mistakes that show in both numbers come later: of two that
 # explain the controls equally well, the first is named.
 # fmt: off
 for message, compute in {
-    "The controls are the changes alone; add them to the states.": lambda x, c, r: (x + c, r),
+    "The controls are the changes alone; add the states.": lambda x, y, z: (y, z - x[:, None]),
     "The random changes are added to the changed states. A control changes the state in a random "
-    "direction instead, not in addition.": lambda x, c, r: (x + c, (x + c).unsqueeze(1) + r),
-    "You subtracted the random changes; add them.": lambda x, c, r: (x + c, x.unsqueeze(1) - r),
+    "direction instead, not in addition.": lambda x, y, z: (y, z + (y - x)[:, None]),
+    "You subtracted the random changes; add them.": lambda x, y, z: (y, 2 * x[:, None] - z),
     "All rows of noise were added together.":
-        lambda x, c, r: (x + c, x.unsqueeze(1) + 0 * r + r.sum(1, keepdim=True)),
+        lambda x, y, z: (y, 0 * z + x[:, None] + (z - x[:, None]).sum(1, keepdim=True)),
 }.items():
     mistake(message, after(compute))
 LONG = "The random changes are to be as long as the change of their state."
@@ -84,16 +79,13 @@ for message, *sizes in (
     ("The strength is missing in their length.", lambda c, x, d, s, r: lengths(c) / s),
 ):
     mistake(f"{LONG} {message}", *(partial(remove_and_control, size=size) for size in sizes))
-for message, unit in {
-    "The noise is multiplied by a length without being brought to length 1 first.": lambda r: r,
-    "You scaled the noise by its length over all rows. Scale each row.": lambda r: r / r.norm(),
-    "You scaled each dimension of the noise; scale each row.": lambda r: r / r.norm(dim=0),
-}.items():
-    mistake(message, partial(remove_and_control, unit=unit))
-mistake(
-    "The noise is added as it is. Scale each row to the length of the change.",
-    lambda x, d, r, *s: (remove_and_control(x, d, r, *s)[0], x.double().unsqueeze(1) + r),
-)
+ONES = {"size": lambda c, x, d, s, r: torch.ones(len(x), 1)}
+ANSWERS.variants(remove_and_control, {
+    "The noise is multiplied by a length but not brought to length 1 first.": {"unit": lambda r: r},
+    "The noise is added as it is. Scale each row.": {"unit": lambda r: r} | ONES,
+    "You scaled the noise by its length over all rows.": {"unit": lambda r: r / r.norm()},
+    "You scaled each dimension of the noise, not each row.": {"unit": lambda r: r / r.norm(dim=0)},
+})
 # What is wrong in the changed states, and often in the length of the controls with it.
 for message, *gone in (
     ("The direction is not of length 1. The component along d is (x . d / d . d) d.",
@@ -115,13 +107,13 @@ for message, *gone in (
 ):
     mistake(message, *(partial(remove_and_control, gone=one) for one in gone))
 for message, changed in {
-    "You kept the component and removed the rest.": lambda x, change: -change,
-    "You added the component; take it away.": lambda x, change: x - change,
-    "You set whole dimensions to 0. Only the component along d goes.": lambda x, change: 0 * x,
+    "You kept the component and removed the rest.": lambda x, y: x - y,
+    "You added the component; take it away.": lambda x, y: 2 * x - y,
+    "You set whole dimensions to 0. Only the component along d goes.": lambda x, y: 0 * x,
     "You brought the changed states back to their old length; that changes all other directions.":
-        lambda x, change: (x + change) * lengths(x) / lengths(x + change),
+        lambda x, y: y * lengths(x) / lengths(y),
 }.items():
-    mistake(message, after(lambda x, c, steps, f=changed: (f(x, c), x.unsqueeze(1) + steps)))
+    mistake(message, after(lambda x, y, z, f=changed: (f(x, y), z)))
 for message, change in {
     "You subtracted the mean of the states first.":
         lambda x, d, r, s=1.0: remove_and_control(x - x.mean(0), d, r, s),
@@ -141,10 +133,9 @@ def draw(states, width, draws, *more, note="", see="", refused=False, **options)
 
 CHANGED = "Changed states: x - strength (x . d / d . d) d, in float64."
 CONTROLS = "controls[n, r] is states[n] plus noise[r], as long as the change of state n."
-SIZES = ((4, 5, 2, 1.0), (3, 8, 4, 1.0), (5, 3, 1, 2.0))
+SIZES = ((4, 5, 2, 1.0), (3, 8, 4, 1.0), (5, 6, 3, 2.0))
 DRAWN = [draw(*size, see="first_of_two", grad=size[0] == 4) for size in SIZES]
 ANSWERS.part("the direction is gone", 5, DRAWN, CHANGED)
-SIZES = ((3, 6, 4, 1.0), (4, 5, 3, 2.0), (2, 9, 1, 1.0))
 DRAWN = [draw(*size, see="second_of_two") for size in SIZES]
 ANSWERS.part("random changes as long", 4, DRAWN, CONTROLS)
 SAME = "A longer, shorter or turned direction is the same one."
@@ -163,9 +154,8 @@ NOISE = [
     *(draw(2, 5, 3, silent=row, note=SILENT, refused=True) for row in (1, 2)),
     *(draw(2, 5, 3, 2.0, loud=loud, note=ANY) for loud in (1e-9, 1e6)),
     draw(2, 5, 1, offset=3e4, dtype="float32", note=LARGE),
-    draw(3, 4, 2, dtype="bfloat16", end="float32", note=LARGE),
-    draw(3, 4, 2, size=1e5, turned=True, note=LARGE),
-    draw(3, 4, 2, size=1e-5, dtype="float16", note=LARGE),
+    *(draw(3, 4, 2, dtype=kind, end="float32", note=LARGE) for kind in ("bfloat16", "float16")),
+    *(draw(3, 4, 2, size=size, turned=True, note=LARGE) for size in (1e5, 1e-5)),
     draw(1, 2, 6, 0.5, note="One state, more rows of noise than dimensions."),
 ]
 ANSWERS.part("noise with a direction", 2, NOISE, f"{CHANGED} {CONTROLS}", held_out=True)

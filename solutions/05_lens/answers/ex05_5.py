@@ -25,12 +25,12 @@ def centred(x):
 
 @right
 def direct_attribution(
-    parts, gain, bias, unembed, word, foil=None, eps=1e-5, scale=of_sum, centre=centred, mix=torch.sub
+    x, gain, bias, unembed, word, foil=None, eps=1e-5, scale=of_sum, centre=centred, mix=torch.sub
 ):
     """Mistakes change the last three."""
     if word == foil:
         raise ValueError("word and foil are the same token: every share would be 0")
-    x, row = parts.double(), unembed[word].double()
+    x, row = x.double(), unembed[word].double()
     if foil is not None:
         row = mix(row, unembed[foil])
     return centre(x) @ (gain * row) / scale(x, eps), bias.double().dot(row).item()
@@ -110,9 +110,7 @@ for message, *computes in (
 def with_foil(compute):
     """``compute(at, word, foil)`` where a foil is given; ``at`` attributes the logit of words."""
     def answer(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
-        def at(word, foil=None):
-            return direct_attribution(parts, gain, bias, unembed, word, foil, eps)
-
+        at = lambda w, f=None: direct_attribution(parts, gain, bias, unembed, w, f, eps)  # noqa: E731
         return at(word) if foil is None else compute(at, word, foil)
 
     return answer
@@ -134,17 +132,16 @@ for message, *computes in (
 
 def of_bias(change):
     """The constant of another bias."""
-    return of_two(direct_attribution, lambda x, g, b, *more: direct_attribution(
-        x, g, change(b.double(), g.double()), *more
-    ))
+    wrong = lambda x, g, b, *more: direct_attribution(x, g, change(b, g), *more)  # noqa: E731
+    return of_two(direct_attribution, wrong)
 
 
-ONE = {"scale": lambda x, eps: 1.0, "centre": lambda x: x}
 for message, wrong in {
     "The gain of the final norm is missing.":
         lambda x, g, *more: direct_attribution(x, torch.ones_like(g), *more),
     "Neither norm nor scale: this is the part times the unembedding.":
-        lambda x, g, *more: direct_attribution(x, torch.ones_like(g), *more, **ONE),
+        lambda x, g, *more: direct_attribution(
+            x, torch.ones_like(g), *more, scale=lambda x, eps: 1.0, centre=lambda x: x),
     "The gain does not touch the bias.": of_bias(torch.mul),
     "You centred the bias; only the state is centred.": of_bias(lambda b, g: b - b.mean()),
 }.items():
@@ -158,11 +155,6 @@ def constant_over_scale(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
     return shares, constant / of_sum(parts.double(), eps).item()
 
 
-@mistake("Token id 0 is a word like any other (`if foil:` is false for 0).", held_out=True)
-def no_foil_zero(parts, gain, bias, unembed, word, foil=None, eps=1e-5):
-    return direct_attribution(parts, gain, bias, unembed, word, foil or None, eps)
-
-
 def draw(parts, width, vocabulary, *more, note="", refused=False, **options):
     options |= {"parts": parts, "width": width, "vocabulary": vocabulary, "more": list(more)}
     return Draw("parts", options, note, 1e-8, refused=refused)
@@ -171,13 +163,11 @@ def draw(parts, width, vocabulary, *more, note="", refused=False, **options):
 RULE = "Shares: part . centred(gain * row) / scale of the sum; constant: bias . row. In float64."
 CONTRAST = [draw(5, 6, 8, 0.5), draw(3, 9, 5, 1e-5), draw(7, 4, 11, 1.0)]
 ANSWERS.part("word against foil", 5, CONTRAST, RULE)
-ALONE = [
-    draw(4, 5, 6, None, 0.3, words=["any"]),
-    draw(2, 7, 9, words=["any"], grad=True, note="No foil; parameters that require gradients."),
-]
+ALONE = [draw(4, 5, 6, None, 0.3, words=["any"]), draw(2, 7, 9, words=["any"], grad=True)]
 ANSWERS.part("one word, and the constant", 5, ALONE, RULE)
+ZERO = "Token id 0 is a word like any other; only foil=None means that there is no foil."
 SUMS = [
-    *(draw(4, 6, 5, words=words, note="Word 0.") for words in ([0, 3], [3, 0], [0])),
+    *(draw(4, 6, 5, words=words, note=ZERO) for words in ([0, 3], [3, 0], [0])),
     draw(1, 6, 5, note="A single part is the whole state."),
     draw(5, 6, 5, zero=1, note="A part of zeros gets 0, and two that cancel cancel here."),
     draw(4, 6, 5, size=1e-4, note="Small parts: eps is most of the variance."),
@@ -189,8 +179,7 @@ SAME = "Word and foil are the same token, so every share is 0: raise ValueError.
 LARGE = "Parts with large means, or of another type: convert to float64 first."
 TYPES = [
     *(draw(3, 5, 4, words=[w, w], note=SAME, refused=True) for w in (0, 2)),
-    draw(3, 5, 4, offset=2e4, dtype="float32", note=LARGE),
+    *(draw(3, 5, 4, offset=m, dtype=d, note=LARGE) for m, d in ((2e4, "float32"), (99, "float16"))),
     *(draw(3, 5, 4, words=w, dtype="bfloat16", end="float32", note=LARGE) for w in ([], [1])),
-    draw(3, 5, 4, offset=100, dtype="float16", note=LARGE),
 ]
 ANSWERS.part("a contrast with itself", 2, TYPES, RULE, held_out=True)

@@ -37,8 +37,9 @@ def topic_purity(
     for words in table.topk(take(k)).indices.tolist():
         best = [kinds[word] for word in words]
         named = [kind for kind in best if kind >= counted]
-        topics.append(winner(named, best))
-        found.append(named.count(topics[-1]) / whole(k, best, named, kinds.count(topics[-1])))
+        topic = winner(named, best)
+        topics.append(topic)
+        found.append(named.count(topic) / whole(k, best, named, kinds.count(topic)))
     return found, topics
 
 
@@ -83,11 +84,9 @@ ANSWERS.variants(topic_purity, {
     "Of equally frequent topics take the one with the lowest number.":
         {"winner": lambda named, best: max(sorted(set(named))[::-1], key=named.count, default=-1)},
 })
-for message, take in {
-    "You took one word too many.": lambda k: k + 1, "You took one word too few.": lambda k: k - 1
-}.items():
-    mistake(message, partial(topic_purity, take=take),
-            partial(topic_purity, take=take, whole=lambda k, best, *_: len(best)))
+for message, by in {"You took one word too many.": 1, "You took one word too few.": -1}.items():
+    wrong = partial(topic_purity, take=lambda k, by=by: k + by)
+    mistake(message, wrong, partial(wrong, whole=lambda k, best, *_: len(best)))
 mistake("Purity and topic are exchanged: purity first.", lambda *x: topic_purity(*x)[::-1])
 mistake("Where none of the k words has a topic, the topic is -1.",
         partial(topic_purity, winner=lambda *given: max(0, most_frequent(*given))))
@@ -101,11 +100,10 @@ def draw(vectors, width, vocabulary, k, note="", refused=False, **options):
 
 
 RULE = "Scores: v . centred(gain * row), in float64; then the largest count of a topic over k."
-FOUR, FIVE = [0, 1, 2, 3], [0, 1, 2, 3, 4]
-GRAD = draw(9, 7, 31, 7, "Parameters of a model require gradients.", topics=FOUR, grad=True)
+GRAD = draw(9, 7, 31, 7, "Parameters of a model require gradients.", grad=True)
 ANSWERS.part("every word has a topic", 4, [draw(12, 5, 20, 4), GRAD], RULE)
 NONE = "Where none of the words has a topic: purity 0, topic -1."
-GAPS = [draw(14, 4, 24, 5, none=0.5), draw(10, 6, 40, 8, topics=FIVE, none=0.5)]
+GAPS = [draw(14, 4, 24, 5, none=0.5), draw(10, 6, 40, 8, topics=[0, 1, 2, 3, 4], none=0.5)]
 GAPS += [draw(12, 5, 30, 3, NONE, none=0.8)]
 ANSWERS.part("words without a topic", 3, GAPS, RULE)
 EQUAL = "Topics that are equally frequent: the one with the lowest number."
@@ -124,11 +122,9 @@ TYPE = "Vectors of another type: convert to float64 first."
 BAD = "k must be at least 1 and at most all words: raise ValueError."
 NUMBERS = [
     *(draw(3, 4, 7, k, BAD, refused=True) for k in (0, -1, 8)),
-    draw(20, 6, 30, 7, "Scores that differ in the tenth digit.", topics=FOUR, twins=True),
-    draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=1e7),
-    draw(20, 6, 30, 7, MEAN, topics=FOUR, offset=300, dtype="float32"),
-    draw(20, 6, 30, 7, MEAN, topics=FOUR, size=1e-5, turned=True),
-    draw(20, 6, 30, 7, TYPE, topics=FOUR, dtype="bfloat16", end="float32"),
-    draw(20, 6, 30, 7, TYPE, topics=FOUR, size=1e3, dtype="float16"),
+    draw(20, 6, 30, 7, "Scores that differ in the tenth digit.", twins=True),
+    *(draw(20, 6, 30, 7, MEAN, offset=m, dtype=d) for m, d in ((1e7, "float64"), (300, "float32"))),
+    draw(20, 6, 30, 7, MEAN, size=1e-5, turned=True),
+    *(draw(20, 6, 30, 7, TYPE, dtype=kind, end="float32") for kind in ("bfloat16", "float16")),
 ]
 ANSWERS.part("numbers of words", 2, NUMBERS, RULE, held_out=True)

@@ -116,11 +116,6 @@ for message, shift in {
 # fmt: on
 
 
-@mistake("Without `ridge` it is 0.001.", held_out=True)
-def other_default(states, last, ridge=1e-2):
-    return fit_translation(states, last, ridge)
-
-
 def draw(tokens, width, *more, note="", scale=0.0, refused=False, **options):
     options |= {"tokens": tokens, "width": width, "more": list(more)}
     return Draw("translation", options, note, 1e-8, scale, refused=refused)
@@ -137,11 +132,9 @@ OTHER = "States of another size: the penalty is relative to their variance."
 FEW = [
     *(draw(*size, note=NARROW) for size in ((4, 6, 0.1), (3, 8, 1e-3), (2, 5, 0.5))),
     draw(30, 3, noise=1, note="Without `ridge` it is 0.001."),
-    draw(30, 3, 0.4, size=1e3, note=OTHER),
-    draw(30, 3, 0.4, size=1e-5, turned=True, note=OTHER),
-    draw(30, 3, 0.1, offset=500, dtype="float32", note=LARGE),
+    *(draw(30, 3, 0.4, size=size, turned=True, note=OTHER) for size in (1e3, 1e-5)),
+    *(draw(30, 3, 1, offset=m, dtype=d, note=LARGE) for m, d in ((500, "float32"), (9, "float16"))),
     draw(20, 3, 0.1, dtype="bfloat16", note=LARGE),
-    draw(20, 3, 0.1, offset=30, dtype="float16", note=LARGE),
 ]
 ANSWERS.part("few states, defaults, precision", 3, FEW, RULE, held_out=True)
 STILL = "Where the states already are the last ones, A and b are 0, whatever the penalty."
