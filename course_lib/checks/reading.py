@@ -112,8 +112,9 @@ def _numbers(answer: Any, what: str) -> np.ndarray:
 
 
 def _row(value: Any, what: str) -> Any:
-    nested = isinstance(value, (list, tuple, np.ndarray, torch.Tensor))
-    return _numbers(value, what) if nested and np.ndim(value) else float(value)
+    # A list is asked for nothing more: numpy cannot look into tensors that require gradients.
+    rows = isinstance(value, (np.ndarray, torch.Tensor)) and value.ndim
+    return _numbers(value, what) if rows or isinstance(value, (list, tuple)) else float(value)
 
 
 # --- comparing -----------------------------------------------------------------------------
@@ -166,7 +167,10 @@ def _numbers_differ(got: np.ndarray, right: np.ndarray, tolerance: float, scale:
     where = f"entry {[int(i) for i in first]} is " if got.ndim else "it is "
     if np.isinf(got[first]):
         return f"{where}infinite. A logarithm of 0? Stay in log space (log_softmax)."
-    return f"{where}{got[first]:.6g}, and should be {right[first]:.6g}."
+    mine, ours = f"{got[first]:.6g}", f"{right[first]:.6g}"
+    if mine == ours:
+        ours = f"{right[first]:.12g} (off by {got[first] - right[first]:.1g}: was it float32?)"
+    return f"{where}{mine}, and should be {ours}."
 
 
 def _shape(value: np.ndarray) -> str:
