@@ -57,7 +57,7 @@ def _parts(thing: Any) -> Iterator[Any]:
         yield from (thing.__globals__[name] for name in names if name in thing.__globals__)
         yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_full(cell))
     elif isclass(thing) and thing.__module__ == "__main__":
-        yield from vars(thing).values()
+        yield from (*thing.__bases__, *vars(thing).values())
     elif callable(thing):
         wrapped = (getattr(thing, name, None) for name in ("func", "__wrapped__"))
         yield from (inner for inner in wrapped if inner is not None)
