@@ -89,7 +89,7 @@ def draw(shape, vocabulary, *more, note="", refused=False, **options):
     return Draw("lens", options, note, 1e-8, refused=refused)
 
 
-RULE = "The rule: unembed @ (gain * (x - mean) / root + bias) in float64; an RMSNorm has no mean."
+RULE = "The rule: unembed @ (gain * (x - mean) / root + bias) in float64; in an RMSNorm mean = 0."
 GRAD = draw([3, 8], 5, "layer", 1e-5, grad=True, note="Parameters of a model require gradients.")
 LAYER = [draw([4, 6], 9, "layer", 0.4), draw([5, 3], 12, "layer", 0.1), GRAD]
 ANSWERS.part("LayerNorm", 4, LAYER, RULE)

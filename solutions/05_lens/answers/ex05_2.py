@@ -134,8 +134,8 @@ FAR = [{"states": 3, "vocabulary": 6, "word": word, "ruled_out": 2 * word} for w
 NEAR = [
     *(Draw("far_logits", far, "Probabilities become 0 and tie: rank the logits.") for far in FAR),
     draw("x-xx", "Logits near 5000 that differ by a millionth:", gap=1e-6, level=5000),
-    draw("x=x", "Float64 tells what hardly differs; do not round:", gap=1e-5, level=-3),
-    *(draw("-x=x", f"Logits in {d}:", dtype=d, turned=True) for d in ("bfloat16", "float16")),
+    draw("x-x=xx", "Float64 tells what hardly differs; do not round:", gap=1e-5, level=-3),
+    *(draw("x-x=xx", f"Logits in {d}:", dtype=d, turned=True) for d in ("bfloat16", "float16")),
     draw("x", "The only word of a vocabulary:", vocabulary=1, word=0),
 ]
 ANSWERS.part("near and far logits", 2, NEAR, f"{RULE} {LEADS}", held_out=True)

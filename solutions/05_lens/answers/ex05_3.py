@@ -81,9 +81,10 @@ for message, compute in {
 for message, *computes in (
     ("You returned the mean KL as bias. Average the distributions over the tokens first.",
      lambda p, q: kl(p, q).mean(-1)),
-    ("You summed the distributions over the tokens, so that they are none.",
+    ("You summed the distributions over the tokens; their mean is a distribution, not their sum.",
      lambda p, q: kl(average(p), average(q)) * len(p)),
-    ("You compared the model's average with each token.", lambda p, q: kl(average(p), q).mean(-1)),
+    ("You compared the model's average with the lens at each token.",
+     lambda p, q: kl(average(p), q).mean(-1)),
     ("You compared the model at each token with the lens's average.",
      lambda p, q: kl(p, average(q).unsqueeze(1)).mean(-1)),
     ("You averaged over the states. The bias is one number for each state.",
