@@ -18,9 +18,16 @@ def given(rng, arguments):
 
 def _read(answer, like) -> Plain:
     found = read(answer, like)
-    if found is None or (isinstance(found, tuple) and any(half is None for half in found)):
-        raise Wrong("Your function returned None: does every way through it end with return?")
+    nothing = found is None or (isinstance(found, tuple) and type(None) in map(type, found))
+    _refuse({"Your function returned None: does every way through it end with return?": nothing})
     return found
+
+
+def _refuse(faults):
+    """Raise the message of the first fault that was found."""
+    for message, found in faults.items():
+        if found:
+            raise Wrong(message)
 
 
 def _entries(like, **wanted):
@@ -53,18 +60,19 @@ MASK = "You returned a mask of True and False; return the places themselves."
 OUTSIDE = "A place lies outside 0 ... N - 1."
 TWICE = "A place stands twice in your answer; each belongs to exactly one half."
 MISSING = "Some places are in neither half. Each belongs to exactly one of them."
-BOTH = (
-    "A word stands in both halves, so a probe can look its label up. Divide the words, and let all "
-    "places of a word follow it."
-)
+BOTH = "A word stands in both halves: divide the words, and let all places of a word follow it."
 ASCENDING = "The places of a half must come in ascending order."
 
 
-def text(rng, types, size, share, frequent=False, capitals=False, unheard=()):
-    """A text, its types in a random order (the last one is never needed), and a share."""
-    words = _text(rng, types, size, frequent)
-    order = [str(word) for word in rng.permutation([*dict.fromkeys(words), *unheard])]
-    while words.count(order[-1]) >= (1 - share) * size - 1:
+def text(rng, shape, capitals=False, unheard=()):
+    """A text of ``shape`` (types, places, share), the types in a random order, and the share.
+
+    Some words are frequent; the last one of the order is never needed.
+    """
+    types, size, share = shape
+    words = _text(rng, types, size, frequent=True)
+    order = [*dict.fromkeys(words), *unheard]
+    while order[-1] in unheard or words.count(order[-1]) >= (1 - share) * size - 1:
         order = [str(word) for word in rng.permutation(order)]
     return _spelled(rng, words) if capitals else words, order, share
 
@@ -74,18 +82,15 @@ def halves(call, words, order, share):
     answer = call(words, order, share)
     train, test = (list(np.atleast_1d(half)) for half in _read(answer, (ROW, ROW)))
     places, size = train + test, len(words)
-
-    def holds(condition, otherwise):
-        if not condition:
-            raise Wrong(otherwise)
-
-    holds(not (len(train) == len(test) == size and {*places} <= {0, 1}), MASK)
-    holds(all(place in range(size) for place in places), OUTSIDE)
-    holds(len(set(places)) == len(places), TWICE)
-    holds(len(places) == size, MISSING)
-    types = [{words[int(place)].lower() for place in half} for half in (train, test)]
-    holds(not types[0] & types[1], BOTH)
-    holds(train == sorted(train) and test == sorted(test), ASCENDING)
+    types = [{words[int(i)].lower() for i in half if i in range(size)} for half in (train, test)]
+    _refuse({
+        MASK: len(train) == len(test) == size and {*places} <= {0, 1},
+        OUTSIDE: not all(place in range(size) for place in places),
+        TWICE: len(set(places)) < len(places),
+        MISSING: len(places) < size,
+        BOTH: types[0] & types[1],
+        ASCENDING: train != sorted(train) or test != sorted(test),
+    })  # fmt: skip
     return answer
 
 
@@ -96,28 +101,27 @@ majority = _entries(SHARES, majority="majority")
 by_word = _entries(SHARES, word="word")
 
 
-def corpus(rng, train, test, types=12, classes=4, first=0, unknown=False):
-    """Words whose labels are their own favourite half of the time; some stand in one half only.
+def corpus(rng, shape, unknown=False):
+    """Texts of ``shape`` (training places, test places, types) over four classes.
 
-    The majority class of training is neither the first, nor the last, nor that of the test half.
-    With ``unknown`` training has none of the words of the test half.
+    Half of the time a word has its own favourite label; some words stand in one half only. The
+    majority class of training is neither the first, nor the last, nor that of the test half. With
+    ``unknown`` training has none of the words of the test half.
     """
-    names = [f"word{k}" for k in rng.permutation(90)[:types]]
-    tilt = 1 + int(rng.integers(classes - 2))
-    likes = dict(zip(names, rng.integers(classes, size=types).tolist(), strict=True))
-    likes[names[1]] = tilt
+    names = [f"word{k}" for k in rng.permutation(90)[: shape[2]]]
+    most = 1 + int(rng.integers(2))
+    likes = dict(zip(names, rng.integers(4, size=shape[2]).tolist(), strict=True))
+    likes[names[1]] = most
 
     def half(among, size, most):
         words = [among[k] for k in rng.integers(len(among), size=size)]
-        lot, rare = rng.random(size), rng.integers(classes, size=size).tolist()
-        kinds = [
-            likes[word] if u < 0.5 else most if u < 0.85 else r
-            for word, u, r in zip(words, lot, rare, strict=True)
-        ]
-        return words, [first + kind for kind in kinds]
+        lot, rare = rng.random(size), rng.integers(4, size=size).tolist()
+        pairs = zip(words, lot, rare, strict=True)
+        kinds = [likes[word] if u < 0.5 else most if u < 0.85 else r for word, u, r in pairs]
+        return words, kinds
 
-    known = half(names[: types - 3], train, tilt)
-    words, labels = half(names[2:], test, (tilt + 1) % classes)
+    known = half(names[:-3], shape[0], most)
+    words, labels = half(names[2:], shape[1], most + 1)
     return *known, [f"new {word}" for word in words] if unknown else words, labels
 
 
@@ -126,15 +130,9 @@ def corpus(rng, train, test, types=12, classes=4, first=0, unknown=False):
 NEVER = "You never called accuracy: it fits a probe on labels and tests it."
 NO_TASK = "You never asked for the accuracy on the labels of the task itself."
 NO_CONTROL = "You never asked for the accuracy on a control task."
-SHUFFLED = (
-    "You shuffled the true labels. That is another control: a control task gives every word a "
-    "label of its own, from `draw`."
-)
+SHUFFLED = "You shuffled the true labels; a control task gives every word a label from `draw`."
 ONE_LABEL = "All words got one label; draw a label for each word."
-PER_PLACE = (
-    "Places of one word got different control labels. Draw one label for each word; all its places "
-    "share it, or there is nothing to memorise."
-)
+PER_PLACE = "Draw one label for each word: its places share it, or nothing can be memorised."
 SAME_TASK = "The control tasks are all the same. Draw new labels for the words in each repeat."
 REPEATS = "The number of control tasks is not what `repeats` asks for."
 DRAWN = "Draw once for each word, when it first occurs in a repeat, and remember it."
@@ -163,10 +161,12 @@ class Trial:
         return self.lot[(self.drawn - 1) % len(self.lot)]
 
 
-def trial(
-    rng, types, size, classes, repeats=None, own=0.9, span=(0.2, 0.7), lot=None, capitals=False
-):
-    """A text with labels that no control task can have, a probe, and a lot; perhaps no repeats."""
+def trial(rng, shape, repeats=None, own=0.9, span=(0.2, 0.7), lot=None, capitals=False):
+    """A text of ``shape`` (types, places, classes), a probe, a lot, and perhaps ``repeats``.
+
+    The accuracy is ``own`` on its labels, which no control task can have, and in ``span`` else.
+    """
+    types, size, classes = shape
     words = _text(rng, types, size)
     again = next(i for i, word in enumerate(words) if word in words[:i])
     labels = rng.integers(classes, size=size).tolist()
@@ -181,30 +181,23 @@ def control_tasks(call, words, labels, accuracy, draw, repeats):
     answer = call(words, labels, accuracy, draw, repeats)
     asked, drawn = accuracy.__self__.asked, draw.__self__.drawn
     controls, types = [task for task in asked if task != labels], len(set(words))
-    several = any(len(set(zip(words, task, strict=True))) > types for task in controls)
-    faults = {
+    _refuse({
         NEVER: not asked,
         NO_TASK: labels not in asked,
         NO_CONTROL: not controls,
         SHUFFLED: drawn == 0 and any(sorted(task) == sorted(labels) for task in controls),
-        PER_PLACE: several,
+        PER_PLACE: any(len(set(zip(words, task, strict=True))) > types for task in controls),
         ONE_LABEL: drawn <= repeats < types * repeats,
         SAME_TASK: drawn == types < types * repeats,
         REPEATS: len(controls) != repeats,
         DRAWN: drawn > types * repeats,
-    }
-    for message, found in faults.items():
-        if found:
-            raise Wrong(message)
+    })  # fmt: skip
     return answer
 
 
 # --- 03.4 online_code(labels, classes, ends, log_probs) -> dict --------------------------------
 
-ONCE = (
-    "log_probs was called more often than there are blocks to be coded with it. Each call fits a "
-    "probe: once for each block."
-)
+ONCE = "Each call of log_probs fits a probe, which is slow: once for each block."
 LENGTHS = {"bits": 0.0, "compression": 0.0}
 bits = _entries(LENGTHS, bits="bits")
 compression = _entries(LENGTHS, compression="compression")
@@ -220,7 +213,7 @@ class Learner:
     def __call__(self, seen):
         self.asked.append(int(seen))
         if not 1 <= seen <= self.size:
-            raise ValueError(f"log_probs({seen}): a probe needs 1 to {self.size} labels")
+            raise IndexError(f"log_probs({seen}): a probe needs 1 to {self.size} labels")
         rng = np.random.default_rng([self.seed, int(seen)])
         scores = torch.tensor(rng.normal(size=(self.size, self.classes)) * self.spread)
         return scores.log_softmax(1).numpy()
@@ -237,8 +230,7 @@ def code(rng, classes, ends, size=None, kinds=None, spread=1.0):
 def once(call, labels, classes, ends, log_probs):
     """The answer, once no probe was fitted for nothing."""
     answer = call(labels, classes, ends, log_probs)
-    if len(log_probs.asked) >= len(ends):
-        raise Wrong(ONCE)
+    _refuse({ONCE: len(log_probs.asked) >= len(ends)})
     return answer
 
 
@@ -248,22 +240,20 @@ mixed = _entries((TABLE, 0.0), mixed=0)
 centre = _entries((TABLE, 0.0), centre=1)
 
 
-def layers(
-    rng, shape, scores=None, gamma=0.0, default=False, dtype="float64", size=1.0, shift=0.0, **kinds
-):
-    """States [L + 1, N, d], their scores, and gamma (random, unless it is given or left out).
+def layers(rng, shape, scores=None, gamma=0.0, dtype="float64", size=1.0, shift=0.0, kind=""):
+    """States [L + 1, N, d], their scores, and gamma (random, unless it is given; None: left out).
 
-    ``learnt`` scores require a gradient; ``turned`` states lie in memory in another order.
+    ``kind`` "learnt": the scores require a gradient; "turned": the states lie in memory in another
+    order.
     """
     states = torch.tensor(rng.normal(size=shape) * size + shift).to(getattr(torch, dtype))
-    if scores is None:
-        scores = rng.normal(size=shape[0]) * 1.5 + 0.7
-    scores = torch.tensor(scores, dtype=torch.float64).to(states.dtype)
-    if kinds.get("turned"):
+    scores = rng.normal(size=shape[0]) * 1.5 + 0.7 if scores is None else scores
+    scores = torch.tensor(scores, dtype=states.dtype, requires_grad=kind == "learnt")
+    if kind == "turned":
         states = states.permute(2, 1, 0).contiguous().permute(2, 1, 0)
-    gamma = gamma or float(rng.uniform(1.3, 3.0) * rng.choice([-1, 1]))
-    scores = scores.requires_grad_(bool(kinds.get("learnt")))
-    return (states, scores) if default else (states, scores, gamma)
+    if gamma is None:
+        return states, scores
+    return states, scores, gamma or float(rng.uniform(1.3, 3.0) * rng.choice([-1, 1]))
 
 
 # --- 03.6 leace(x, labels, new) -> [M, d] ------------------------------------------------------
@@ -279,52 +269,38 @@ def _mixture(rng, size, width, classes):
     return x + 3.0 * rng.normal(size=width), labels
 
 
-def classes(
-    rng,
-    shape,
-    new=0,
-    lift="",
-    names=None,
-    dtype="float64",
-    far=0.0,
-    scale=1.0,
-    thin=1.0,
-    **kinds,
-):
+def classes(rng, shape, new=0, names=None, dtype="float64", far=0.0, scale=1.0, thin=1.0, kind=""):
     """States of ``shape`` (N, d, K), labels, and ``new`` states; 0: the same ones again.
 
-    ``lift`` "constant" adds two constant units, "tilted" three directions without variance;
-    ``thin`` shrinks one unit; ``learnt`` states require a gradient, ``turned`` ones lie in memory
-    in another order.
+    ``thin`` shrinks one unit. ``kind`` "constant" adds two constant units, "tilted" three
+    directions without variance; "learnt" states require a gradient, "turned" ones lie in memory by
+    columns.
     """
-    _, width, n_classes = shape
     x, labels = _mixture(rng, *shape)
-    other = _mixture(rng, new, width, n_classes)[0] if new else x
-    into = np.eye(width, width + 2 * (lift == "constant"))
-    if lift == "tilted":
-        into = np.linalg.qr(rng.normal(size=(width + 3, width + 3)))[0][:width]
+    other = _mixture(rng, new, *shape[1:])[0] if new else x
+    into = np.eye(shape[1], shape[1] + 2 * (kind == "constant"))
+    if kind == "tilted":
+        into = np.linalg.qr(rng.normal(size=[shape[1] + 3] * 2))[0][: shape[1]]
     into[0] *= thin
-    x, other = (
-        torch.tensor(((rows @ into + far) * scale).T.copy()).T.to(getattr(torch, dtype))
-        for rows in (x, other)
-    )
-    if not kinds.get("turned"):
-        x, other = x.contiguous(), other.contiguous()
-    x, other = (rows.detach().requires_grad_(bool(kinds.get("learnt"))) for rows in (x, other))
-    return x, torch.tensor(np.array(names or range(n_classes))[labels]), other
+
+    def made(rows):
+        rows = torch.tensor((rows @ into + far) * scale, dtype=getattr(torch, dtype))
+        rows = rows.T.contiguous().T if kind == "turned" else rows
+        return rows.requires_grad_(kind == "learnt")
+
+    return made(x), torch.tensor(np.array(names or range(shape[2]))[labels]), made(other)
 
 
 def guarded(call, x, labels, new):
     """What a linear probe finds after the eraser, and the rank of what it changed."""
     got, before = _read(call(x, labels, new), TABLE), new.detach().double().numpy()
-    if np.shape(got) != before.shape:
-        raise Wrong(f"Return new states of shape {list(before.shape)}; yours: {np.shape(got)}.")
-    if not np.isfinite(got).all():
-        raise Wrong("Your states are nan or infinite: leave directions without variance out.")
-    means = np.stack([got[labels.numpy() == label].mean(0) for label in labels.unique()])
+    shape = f"Return new states of shape {list(before.shape)}."
+    nan = "Your states are nan or infinite: leave directions without variance out."
+    _refuse({shape: np.shape(got) != before.shape, nan: not np.isfinite(got).all()})
+    means = np.stack([got[labels.numpy() == label].mean(0) for label in labels.unique().tolist()])
     apart = np.abs(means - before.mean(0)).max()
     rank = np.linalg.matrix_rank(before - got, tol=1e-3)
-    return {"the distance of a class mean from the mean": round(apart, 8), "the rank": int(rank)}
+    return {"how far the mean of a class is from that of all": round(apart, 8), "the rank": rank}
 
 
 # --- 03.7 amnesic_verdict(clean, removed, controls, draws, margin) -> dict ---------------------
@@ -336,31 +312,28 @@ word = _entries(VERDICT, verdict="verdict")
 
 
 def _draws(rng, items, subspaces, number):
-    return [
-        (rng.integers(items, size=items).tolist(), rng.integers(subspaces, size=subspaces).tolist())
-        for _ in range(number)
-    ]
+    sizes = (items, subspaces)
+    return [tuple(rng.integers(n, size=n).tolist() for n in sizes) for _ in range(number)]
 
 
-def scene(
-    rng, shape, cost, width=0.1, margin=None, harm=0.1, draws=60, gain=0.0, unit=1.0, apart=0.5
-):
+def scene(rng, shape, cost, width=0.1, margin=None, harm=0.1, gain=0.0, unit=1.0):
     """Scores of ``shape`` (C, n): a removal that costs ``cost`` beyond its controls on average.
 
-    ``width`` is about half the interval of a bootstrap, ``harm`` what the controls cost, between
-    which ``apart`` says how far they differ; every third item gains ``gain`` by the removal.
+    ``width`` is about half the interval of a bootstrap, ``harm`` what the controls cost; every
+    third item gains ``gain`` by the removal.
     """
     subspaces, items = shape
-    noise = rng.exponential(size=items)
-    noise = (noise - noise.mean()) / noise.std() * width * np.sqrt(items) / 2
-    other = rng.exponential(size=shape) * width
+
+    def noise(*size):
+        values = rng.exponential(size=size)
+        return (values - values.mean()) / values.std() * width
+
     clean = rng.uniform(0.5, 1.0, size=items)
-    steps = rng.permutation(np.linspace(-1, 1, subspaces) ** 3 if subspaces > 1 else [0.0])
-    controls = clean - harm - (apart * width * (steps - steps.mean()))[:, None]
-    controls = controls + other - other.mean()
-    removed = clean - harm - cost - noise
+    steps = rng.permutation(np.linspace(-1, 1, subspaces) ** 3)[:, None] * width
+    controls = clean - harm - (steps - steps.mean()) / 2 + noise(*shape)
+    removed = clean - harm - cost - noise(items) * np.sqrt(items) / 2
     removed[::3] += gain
-    scores = (clean * unit, removed * unit, controls * unit, _draws(rng, items, subspaces, draws))
+    scores = (clean * unit, removed * unit, controls * unit, _draws(rng, items, subspaces, 60))
     return scores if margin is None else (*scores, margin)
 
 
