@@ -6,9 +6,8 @@ from math import ceil, floor
 
 import numpy as np
 
-from course_lib.checks.drawing import Draw
 from course_lib.checks.inputs.unit03 import ASCENDING, BOTH, MASK, MISSING, OUTSIDE, TWICE
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.1", "a split without leakage")
 mistake = ANSWERS.mistake

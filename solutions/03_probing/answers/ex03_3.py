@@ -5,9 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from course_lib.checks.drawing import Draw
 from course_lib.checks.inputs import unit03 as told
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.3", "control task and selectivity")
 
@@ -18,15 +17,15 @@ def by_lot(words, draw):
     return [own[word] if word in own else own.setdefault(word, draw()) for word in words]
 
 
-def pair(task, controls, mean=np.mean):
-    return {"selectivity": task - mean(controls), "control": mean(controls)}
-
-
-def measured(words, labels, accuracy, draw, repeats=3, lots=by_lot, finish=pair):
+def measured(
+    words, labels, accuracy, draw, repeats=3, lots=by_lot,
+    finish=lambda task, mean, controls: (task - mean, mean),
+):  # fmt: skip
     if repeats < 1:
         raise ValueError("no control task")
     controls = [accuracy(lots(words, draw)) for _ in range(repeats)]
-    return finish(accuracy(labels), controls)
+    found = finish(accuracy(labels), np.mean(controls), controls)
+    return dict(zip(("selectivity", "control"), found, strict=True))
 
 
 @ANSWERS.right
@@ -45,47 +44,27 @@ def with_numpy(words, labels, accuracy, draw, repeats=3):
     return {"selectivity": accuracy(labels) - control, "control": control}
 
 
-HELD_OUT = {
-    "Without a control task there is no selectivity: raise ValueError.":
-        lambda w, y, accuracy, draw, n=3: measured(w, y, accuracy, draw, max(1, n)),
-    "Without `repeats` there are 3 control tasks.":
-        lambda w, y, accuracy, draw, n=2: measured(w, y, accuracy, draw, n),
-    "Here 'a' and 'A' are two words; yours made one of them.":
-        lambda w, *rest: measured([word.lower() for word in w], *rest),
-}  # fmt: skip
-for message, function in HELD_OUT.items():
-    ANSWERS.mistake(message, function, held_out=True)
 TAKE = "the control tasks; take their mean."
 FINISHES = {
-    "The sign is turned round: the accuracy on the task minus that on the control task.":
-        lambda task, c: {"selectivity": np.mean(c) - task, "control": np.mean(c)},
-    "You returned an absolute value. A negative selectivity says that the control was easier.":
-        lambda task, c: {"selectivity": abs(task - np.mean(c)), "control": np.mean(c)},
-    "The two entries are exchanged.":
-        lambda task, c: {"selectivity": np.mean(c), "control": task - np.mean(c)},
-    "Under selectivity stands the accuracy on the task; subtract that on the control task.":
-        lambda task, c: {"selectivity": task, "control": np.mean(c)},
-    "You divided the two accuracies; selectivity is a difference.":
-        lambda task, c: {"selectivity": task / np.mean(c), "control": np.mean(c)},
-    "You made selectivity relative; it is the plain difference of two accuracies.":
-        lambda task, c: {"selectivity": 1 - np.mean(c) / task, "control": np.mean(c)},
-    "Under control stands the accuracy on the task.":
-        lambda task, c: {"selectivity": task - np.mean(c), "control": task},
-    f"You added up {TAKE}": lambda task, c: pair(task, c, sum),
-    f"You took only one of {TAKE}": lambda task, c: pair(task, c[:1]),
-    f"You took the best of {TAKE}": lambda task, c: pair(task, c, max),
-    f"You took the worst of {TAKE}": lambda task, c: pair(task, c, min),
-    f"You took the median of {TAKE}": lambda task, c: pair(task, c, np.median),
+    "The sign is turned round: task minus control.": lambda a, mean, c: (mean - a, mean),
+    "You returned an absolute value; selectivity may be negative.":
+        lambda a, mean, c: (abs(a - mean), mean),
+    "The two entries are exchanged.": lambda a, mean, c: (mean, a - mean),
+    "Under selectivity stands the accuracy on the task; subtract.": lambda a, mean, c: (a, mean),
+    "You divided the two accuracies; subtract.": lambda a, mean, c: (a / mean, mean),
+    "You made selectivity relative; subtract only.": lambda a, mean, c: (1 - mean / a, mean),
+    "Under control stands the accuracy on the task.": lambda a, mean, c: (a - mean, a),
+    f"You added up {TAKE}": lambda a, mean, c: (a - sum(c), sum(c)),
+    f"You took only one of {TAKE}": lambda a, mean, c: (a - c[0], c[0]),
+    f"You took the best of {TAKE}": lambda a, mean, c: (a - max(c), max(c)),
+    f"You took the worst of {TAKE}": lambda a, mean, c: (a - min(c), min(c)),
+    f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c)),
 }  # fmt: skip
 ANSWERS.variants(measured, {message: {"finish": finish} for message, finish in FINISHES.items()})
 
 
 def drawn_for(order):
-    def lots(words, draw):
-        own = {word: draw() for word in order(words)}
-        return [own[word] for word in words]
-
-    return lots
+    return lambda words, draw: list(map({word: draw() for word in order(words)}.get, words))
 
 
 def draws_for_nothing(words, draw):
@@ -102,11 +81,7 @@ def zero_is_no_label(words, draw):
 
 ORDER = "The labels are drawn in another order: words draw as they first occur in the text."
 for message, *lots in (
-    (
-        ORDER,
-        drawn_for(lambda words: sorted(set(words))),
-        drawn_for(lambda w: dict.fromkeys(w[::-1])),
-    ),
+    (ORDER, drawn_for(lambda w: sorted(set(w))), drawn_for(lambda w: dict.fromkeys(w[::-1]))),
     (told.PER_PLACE, lambda words, draw: [draw() for _ in words]),
     (told.ONE_LABEL, lambda words, draw: [draw()] * len(words)),
     (told.DRAWN, draws_for_nothing, zero_is_no_label),
@@ -116,26 +91,31 @@ for message, *lots in (
 
 def same_task(words, labels, accuracy, draw, repeats=3):
     task = by_lot(words, draw)
-    return pair(accuracy(labels), [accuracy(task) for _ in range(repeats)])
+    return measured(words, labels, accuracy, draw, repeats, lots=lambda *_: task)
 
 
-def shuffled(words, labels, accuracy, draw, repeats=3):
-    tasks = [random.Random(k).sample(labels, len(labels)) for k in range(repeats)]
-    return pair(accuracy(labels), [accuracy(task) for task in tasks])
+def shuffled(words, labels, *rest):
+    rng = random.Random(0)
+    return measured(words, labels, *rest, lots=lambda *_: rng.sample(labels, len(labels)))
 
 
 WHOLE = {
     told.SHUFFLED: shuffled,
     told.SAME_TASK: same_task,
-    told.NEVER: lambda *given: pair(0.9, [0.5]),
-    told.NO_CONTROL: lambda w, labels, accuracy, *_: pair(accuracy(labels), [0.5]),
-    told.NO_TASK: lambda w, y, a, draw, n=3: pair(1.0, [a(by_lot(w, draw)) for _ in range(n)]),
-    told.REPEATS: lambda w, labels, accuracy, draw, n=3: measured(w, labels, accuracy, draw, n + 1),
+    told.NEVER: lambda w, y, a, draw, n=3: measured(w, y, lambda _: 0.5, draw, n),
+    told.NO_CONTROL: lambda w, y, a, draw, n=3: measured(w, y, a, draw, n, lambda *_: y),
+    told.NO_TASK: lambda w, y, a, draw, n=3: measured(w, y, lambda t: t == y or a(t), draw, n),
+    told.REPEATS: lambda w, y, a, draw, n=3: measured(w, y, a, draw, n and n + 1),
     "You subtracted chance, not the accuracy on the control task.":
-        lambda *x: measured(*x) | {"selectivity": x[2](x[1]) - 1 / len(set(x[1]))},
+        lambda *x: measured(*x, finish=lambda a, mean, c: (a - 1 / len(set(x[1])), mean)),
 }  # fmt: skip
-for message, function in WHOLE.items():
-    ANSWERS.mistake(message, function)
+HELD_OUT = {
+    "Without `repeats` there are 3 control tasks.": lambda *x: measured(*x, *[2][len(x) - 4 :]),
+    "Here 'a' and 'A' are two words; yours made one of them.":
+        lambda words, *rest: measured([word.lower() for word in words], *rest),
+}  # fmt: skip
+for message, function in (WHOLE | HELD_OUT).items():
+    ANSWERS.mistake(message, function, held_out=message in HELD_OUT)
 
 
 def draws(*shapes):

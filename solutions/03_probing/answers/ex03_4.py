@@ -1,42 +1,33 @@
 """03.4, the online code: answers, mistakes and draws (instructors only)."""
 
-from math import log, log2, log10
+from math import log, log2
 
 import numpy as np
 import torch
 
-from course_lib.checks.drawing import Draw
 from course_lib.checks.inputs.unit03 import ONCE
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.4", "the online code")
 
 
-def first_block(labels, classes, ends):
-    return ends[0] * log2(classes)
-
-
-def own_cost(table, labels, start, stop):
-    """Bits of the labels from start to stop."""
-    return -sum(table[place][labels[place]] for place in range(start, stop)) / log(2)
-
-
-def ratio(bits, labels, classes, ends):
-    return len(labels) * log2(classes) / bits
+def own(table, labels, start, stop):
+    """The log-probabilities of the labels from start to stop, added up."""
+    return sum(table[place][labels[place]] for place in range(start, stop))
 
 
 def coded(
-    labels, classes, ends, probe, first=first_block, cost=own_cost, seen=lambda start, *_: start,
-    length=lambda bits, *_: bits, compression=ratio,
+    labels, classes, ends, probe, seen=lambda start, *_: start, logp=own, unit=lambda n: log(2),
+    first=lambda y, k, ends: ends[0] * log(k), ratio=lambda bits, n, k, ends: n * log2(k) / bits,
 ):  # fmt: skip
-    rising = all(start < stop for start, stop in zip(ends, ends[1:], strict=False))
+    pairs = list(zip(ends, ends[1:], strict=False))
+    rising = all(start < stop for start, stop in pairs)
     if not ends or ends[0] < 1 or ends[-1] != len(labels) or not rising:
         raise ValueError("blocks follow each other and hold every label")
-    bits = first(labels, classes, ends)
-    for start, stop in zip(ends, ends[1:], strict=False):
-        bits += cost(np.asarray(probe(seen(start, stop, ends))), labels, start, stop)
-    bits = length(bits, labels, classes)
-    return {"bits": bits, "compression": compression(bits, labels, classes, ends)}
+    nats = first(labels, classes, ends)
+    nats -= sum(logp(probe(seen(*pair, ends)), labels, *pair) for pair in pairs)
+    bits = nats / unit(len(labels))
+    return {"bits": bits, "compression": ratio(bits, len(labels), classes, ends)}
 
 
 @ANSWERS.right
@@ -46,7 +37,7 @@ def online_code(labels, classes, ends, log_probs):
 
 @ANSWERS.other
 def one_label_after_the_other(labels, classes, ends, log_probs):
-    if [*ends] != sorted({0, *ends} - {0}) or [len(labels)] != ends[-1:]:
+    if not ends or min(ends) < 1 or sorted({*ends}) != [*ends] or ends[-1] != len(labels):
         raise ValueError
     tables, costs = {}, []
     for place, label in enumerate(labels):
@@ -58,134 +49,92 @@ def one_label_after_the_other(labels, classes, ends, log_probs):
     return {"compression": torch.tensor(uniform / sum(costs)), "bits": np.float64(sum(costs))}
 
 
-BITS = {
-    "Each block is coded by the probe that has seen the labels before it, not the block itself.":
-        {"seen": lambda start, stop, ends: stop},
-    "You used the first probe for all blocks; each block has its own.":
-        {"seen": lambda start, stop, ends: ends[0]},
-    "The first block is missing: no probe has been fitted yet, so each label costs log2 K.":
-        {"first": lambda labels, classes, ends: 0.0},
-    "The first block costs log2 K for each of its labels, not once.":
-        {"first": lambda labels, classes, ends: log2(classes)},
-    "For the first block you counted the classes among its labels; K is `classes`.":
-        {"first": lambda labels, classes, ends: ends[0] * log2(len({*labels[: ends[0]]}))},
-    "All labels cost log2 K in your code; only the first block is sent that way.":
-        {"cost": lambda table, labels, start, stop: (stop - start) * log2(table.shape[1])},
-    "Each label costs -log2 of its own probability. You took the most probable class.":
-        {"cost": lambda table, labels, start, stop: -table[start:stop].max(1).sum() / log(2)},
-    "You added up the log-probabilities of all classes; take that of the label.":
-        {"cost": lambda table, labels, start, stop: -table[start:stop].sum() / log(2)},
-    "You averaged over the labels of a block; the code is a sum.":
-        {"cost": lambda table, labels, a, b: own_cost(table, labels, a, b) / (b - a)},
-    "You coded all N labels with every probe; a probe codes the block after its labels.":
-        {"cost": lambda table, labels, *_: own_cost(table, labels, 0, len(labels))},
-    "You coded the labels that a probe has seen; it codes the block after them.":
-        {"cost": lambda table, labels, start, stop: own_cost(table, labels, 0, start)},
-    "The last block is missing.":
-        {"cost": lambda t, labels, a, b: own_cost(t, labels, a, b if b < len(labels) else a)},
-    "Your blocks are shifted by one place: a block begins where the block before ended.":
-        {"cost": lambda t, y, a, b: own_cost(t, y, a + 1, min(b + 1, len(y)))},
-    "The sign is turned round: a code length is positive.": {"length": lambda bits, *_: -bits},
-    "The sign of the learnt blocks is turned round: a label costs minus its log-probability.":
-        {"cost": lambda *block: -own_cost(*block)},
-    "You mixed the units: the first block is in bits, the others are in nats.":
-        {"cost": lambda *block: own_cost(*block) * log(2)},
-    "You mixed the units: the first block is in nats, the others are in bits.":
-        {"first": lambda *given: first_block(*given) * log(2)},
-    "This is the length in nats; divide by ln 2 for bits.":
-        {"length": lambda bits, *_: bits * log(2)},
-    "You divided by ln 2 twice.": {"length": lambda bits, *_: bits / log(2)},
-    "This is the length per label; `bits` is the length of the whole code.":
-        {"length": lambda bits, labels, classes: bits / len(labels)},
-    "You used the logarithm to base 10; bits are base 2.":
-        {"length": lambda bits, *_: bits * log10(2)},
-}  # fmt: skip
 RATIOS = {
-    "Compression is upside down: it is N log2 K over the bits, above 1 for what can be learnt.":
-        lambda bits, labels, k, ends: bits / len(labels) / log2(k),
-    "The uniform code is in nats and the length in bits; take both in bits.":
-        lambda bits, labels, k, ends: len(labels) * log(k) / bits,
-    "You returned the bits that are saved; compression is a ratio.":
-        lambda bits, labels, k, ends: len(labels) * log2(k) - bits,
-    "You returned the share of bits that is saved; compression is N log2 K over the bits.":
-        lambda bits, labels, k, ends: 1 - bits / len(labels) / log2(k),
-    "The uniform code of N labels has N log2 K bits, not log2 K.":
-        lambda bits, labels, k, ends: log2(k) / bits,
-    "The uniform code is N log2 K; you left the logarithm out.":
-        lambda bits, labels, k, ends: len(labels) * k / bits,
-    "You compared with N bits; a label of K classes costs log2 K.":
-        lambda bits, labels, k, ends: len(labels) / bits,
-    "The labels of the first block are missing in the uniform code.":
-        lambda bits, labels, k, ends: (len(labels) - ends[0]) * log2(k) / bits,
+    "Compression is upside down: N log2 K over the bits.": lambda bits, n, k, e: bits / n / log2(k),
+    "The uniform code is in nats and the length in bits.": lambda bits, n, k, e: n * log(k) / bits,
+    "You returned the bits that are saved; take a ratio.": lambda bits, n, k, e: n * log2(k) - bits,
+    "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
+    "The uniform code has N log2 K bits, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
+    "The uniform code is N log2 K, not N K.": lambda bits, n, k, e: n * k / bits,
+    "You compared with N bits; a label costs log2 K.": lambda bits, n, k, e: n / bits,
+    "The first block is missing in the uniform code.":
+        lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
     "You divided by the code without its first block.":
-        lambda bits, labels, k, ends: len(labels) * log2(k) / (bits - ends[0] * log2(k)),
+        lambda bits, n, k, e: n * log2(k) / (bits - e[0] * log2(k)),
 }  # fmt: skip
-ANSWERS.variants(coded, BITS | {message: {"compression": f} for message, f in RATIOS.items()})
+FIRST = {
+    "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
+    "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
+    "You counted the classes in the first block; K is `classes`.":
+        lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
+    "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2),
+    "You mixed the units: the first block is in bits.": lambda y, k, e: e[0] * log2(k) / log(2),
+}  # fmt: skip
+LOGP = {
+    "All labels cost log2 K in your code.": lambda t, y, a, b: (a - b) * log(t.shape[1]),
+    "You took the most probable class, not the label.": lambda t, y, a, b: t[a:b].max(1).sum(),
+    "You added up all classes; take the label.": lambda t, y, a, b: t[a:b].sum(),
+    "You averaged over the labels of a block.": lambda t, y, a, b: own(t, y, a, b) / (b - a),
+    "You coded all N labels with every probe.": lambda t, y, a, b: own(t, y, 0, len(y)),
+    "You coded the labels that a probe has seen.": lambda t, y, a, b: own(t, y, 0, a),
+    "The last block is missing.": lambda t, y, a, b: own(t, y, a, b) if b < len(y) else 0.0,
+    "Your blocks are shifted by one place.":
+        lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
+    "The sign of the learnt blocks is turned round.": lambda *block: -own(*block),
+}  # fmt: skip
+UNITS = {
+    "The sign is turned round: a code length is positive.": lambda n: -log(2),
+    "This is the length in nats; divide by ln 2 for bits.": lambda n: 1.0,
+    "This is the length per label, not that of the code.": lambda n: n * log(2),
+    "You divided by ln 2 twice.": lambda n: log(2) ** 2,
+    "You used the logarithm to base 10; bits are base 2.": lambda n: log(10),
+}
+SEEN = {
+    "A probe knows what was sent before. Yours has seen the block itself.": lambda a, b, e: b,
+    "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
+}  # fmt: skip
+GROUPS = {"ratio": RATIOS, "first": FIRST, "logp": LOGP, "unit": UNITS, "seen": SEEN}
+for option, changes in GROUPS.items():
+    ANSWERS.variants(coded, {message: {option: change} for message, change in changes.items()})
 
 
 @ANSWERS.mistake("You used one probe that has seen all labels. The receiver does not have it.")
 def last_probe_for_all(labels, classes, ends, log_probs):
-    bits = own_cost(log_probs(len(labels)), labels, 0, len(labels))
-    return {"bits": bits, "compression": ratio(bits, labels, classes, ends)}
+    table = log_probs(len(labels))
+    first = -own(table, labels, 0, ends[0]) if ends else 0.0
+    return coded(labels, classes, ends, lambda seen: table, first=lambda *_: first)
 
 
-def any_ends(labels, classes, ends, log_probs):
-    try:
-        return online_code(labels, classes, ends, log_probs)
-    except ValueError:
-        return {"bits": 0.0, "compression": 0.0}
-
-
+@ANSWERS.mistake("The code is infinite: exp(log p) is 0 for a probe that is sure.", held_out=True)
 def through_probabilities(labels, classes, ends, log_probs):
     with np.errstate(divide="ignore", under="ignore"):
         return coded(labels, classes, ends, lambda seen: np.log(np.exp(log_probs(seen))))
 
 
-def probe_for_every_label(labels, classes, ends, log_probs):
-    probes = [log_probs(start) for start, stop in zip(ends, ends[1:], strict=False)]
-    return coded(labels, classes, ends, log_probs) if probes else coded(labels, classes, ends, None)
-
-
 HELD_OUT = {
-    "Blocks follow each other, none is empty, and together they hold every label: raise "
-    "ValueError.": any_ends,
-    "The code is infinite: exp of the logarithms is 0 for a probe that is sure and wrong.": (
-        through_probabilities
-    ),
-    ONCE: probe_for_every_label,
-    "K is `classes`, also where a class does not occur among the labels.": (
-        lambda labels, k, ends, probe: coded(labels, max(2, len({*labels})), ends, probe)
-    ),
-}
+    ONCE: lambda y, k, ends, probe: [coded(y, k, ends, probe) for _ in range(2)][0],
+    "K is `classes`, also where a class does not occur among the labels.":
+        lambda y, k, ends, probe: coded(y, max(2, len({*y})), ends, probe),
+}  # fmt: skip
 for message, function in HELD_OUT.items():
     ANSWERS.mistake(message, function, held_out=True)
-
-
-def draws(*options, observe, note=""):
-    return [
-        Draw("code", {"classes": k, "ends": ends, **more}, note, 1e-9, observe=observe)
-        for k, ends, more in options
-    ]
-
-
-RULE = (
-    "The first block costs log2 K for each label, each later one the sum of -log2 p of its labels, "
-    "with the probe that has seen what was sent before."
-)
-SIZES = ((3, [3, 6, 12], {}), (5, [2, 6, 9, 20], {}), (2, [5, 9, 14, 15], {}), (4, [1, 9], {}))
-ANSWERS.part("bits", 6, draws(*SIZES, observe="bits"), RULE)
-RATIO = "Compression is the uniform code, N log2 K bits, over the length of your code."
-ANSWERS.part("compression", 3, draws(*SIZES, observe="compression"), RATIO)
-hard = [
-    *draws((3, [7], {}), (2, [1], {"kinds": 1}), observe="once", note="One block: no probe."),
-    *draws((5, [2, 5, 10], {"kinds": 2}), observe="once", note="Some classes do not occur."),
-    *draws((3, [2, 5, 10], {"spread": 900.0}), observe="once", note="This probe is sure."),
-    *draws((2, [1, 2, 3, 40], {}), observe="once", note="Blocks of one label."),
-]
+SIZES = ((3, [3, 6, 12]), (5, [2, 6, 9, 20]), (2, [5, 9, 14, 15]), (4, [1, 9]))
+RULE = "The first block costs log2 K a label, later ones -log2 p by the probe of all labels before."
+PARTS = {"bits": 6, "compression": 3}
+for name, points in PARTS.items():
+    draws = [Draw("code", {"classes": k, "ends": e}, "", 1e-9, observe=name) for k, e in SIZES]
+    ANSWERS.part(name, points, draws, f"{RULE} Compression is N log2 K over the bits.")
+hard = {
+    "One block: no probe.": {"classes": 3, "ends": [7]},
+    "A single label.": {"classes": 2, "ends": [1], "kinds": 1},
+    "Some classes do not occur.": {"classes": 5, "ends": [2, 5, 10], "kinds": 2},
+    "This probe is sure, and wrong.": {"classes": 3, "ends": [2, 5, 10], "spread": 900.0},
+    "Blocks of one label.": {"classes": 2, "ends": [1, 2, 3, 40]},
+}
+hard = [Draw("code", options, note, 1e-9, observe="once") for note, options in hard.items()]
 ANSWERS.part("one block, sure probes", 3, hard, RULE, held_out=True)
-bad = [
-    Draw("code", {"classes": 2, "ends": ends, "size": 6}, refused=True,
-         note=f"ends = {ends} for 6 labels must raise ValueError.")
-    for ends in ([], [0, 6], [2, 4], [2, 2, 6], [4, 2, 6], [2, 7], [3, 6, 6], [-1, 6])
-]  # fmt: skip
+BAD = "ends must raise ValueError: blocks follow each other, none is empty, the last ends at N."
+bad = ([], [0, 6], [2, 4], [2, 2, 6], [4, 2, 6], [2, 7], [3, 6, 6], [-1, 6])
+bad = [{"classes": 2, "ends": ends, "size": 6} for ends in bad]
+bad = [Draw("code", some, f"These {BAD}", refused=True) for some in bad]
 ANSWERS.part("blocks in disorder", 2, bad, RULE, held_out=True)

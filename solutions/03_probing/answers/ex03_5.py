@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize, one_hot
 
-from course_lib.checks.drawing import Draw
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.5", "scalar mix and centre of gravity")
 

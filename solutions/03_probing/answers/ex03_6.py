@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from course_lib.checks.drawing import Draw
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.6", "LEACE")
 
@@ -64,38 +63,18 @@ def closed_form(x, labels, new):
     return torch.tensor(new - (new - mean) @ p.T)
 
 
-@ANSWERS.other
-def regression(x, labels, new):
-    """Least squares: what the best linear guess of the classes says about the states."""
-    if len(labels.unique()) < 2:
-        raise ValueError
-    x, new = x.double(), new.double()
-    mean = x.mean(0)
-    _, s, vt = torch.linalg.svd(x - mean, full_matrices=False)
-    kept = vt[s > 1e-4 * s.max()]
-    small, z = (x - mean) @ kept.T, columns(labels) - columns(labels).mean(0)
-    coefficients = torch.linalg.lstsq(small, z, driver="gelsd").solution
-    back = torch.linalg.lstsq(small @ coefficients, small, driver="gelsd").solution
-    return new - (new - mean) @ kept.T @ coefficients @ back @ kept
-
-
-MEAN, PART = "r(x) = x - P (x - mean)", "subtract P (x - mean)."
 APPLY = {
     "You projected the means away at right angles (mean projection). LEACE whitens first.":
         lambda n, m, p, u, w, c: subtracted(n, m, basis(c) @ basis(c).T),
     "You projected in whitened space, but applied it to the states as they are.":
         lambda n, m, p, u, w, c: subtracted(n, m, u @ u.T),
-    "The map is transposed. With states in rows, the change is (x - mean) @ P.T.":
-        lambda n, m, p, *_: subtracted(n, m, p.T),
-    f"The mean is missing: {MEAN}.": lambda n, m, p, *_: subtracted(n, 0, p),
-    f"The mean is lost: {MEAN}, so that of the states stays.":
-        lambda n, m, p, *_: subtracted(n, m, p) - m,
-    f"You returned what is removed; {PART}": lambda n, m, p, *_: (n - m) @ p.T,
-    f"The sign is turned round: {PART}": lambda n, m, p, *_: n + (n - m) @ p.T,
+    "The map is transposed: the change is (x - mean) @ P.T.": lambda n, m, p, *_: n - (n - m) @ p,
+    "The mean is missing: r(x) = x - P (x - mean).": lambda n, m, p, *_: n - n @ p.T,
+    "The mean is lost: r(x) = x - P (x - mean).": lambda n, m, p, *_: subtracted(n, m, p) - m,
+    "You returned what is removed; subtract it.": lambda n, m, p, *_: (n - m) @ p.T,
+    "The sign is turned round: subtract P (x - mean).": lambda n, m, p, *_: n + (n - m) @ p.T,
     "You stayed in whitened space; take the whitening back.":
         lambda n, m, p, u, w, c: subtracted((n - m) @ w, 0, u @ u.T),
-    "You stayed in whitened space; take the whitening back. The mean alone does not.":
-        lambda n, m, p, u, w, c: subtracted((n - m) @ w, 0, u @ u.T) + m,
     "You returned the states unchanged.": lambda n, *_: n,
     "You removed all that varies; only the classes may go.": lambda n, m, *_: m.expand(n.shape),
 }  # fmt: skip

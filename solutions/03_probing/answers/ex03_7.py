@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from course_lib.checks.drawing import Draw
-from course_lib.grading.answers import Answers
+from course_lib.grading.answers import Answers, Draw
 
 ANSWERS = Answers("03.7", "used, not used, undecided")
 
