@@ -54,22 +54,17 @@ ORDERS = {
     "You took the words from the end of `order`; begin with its first.": lambda n, o: o[::-1],
     f"You took the words in the alphabet; {TAKE}": lambda n, o: sorted(o),
     f"You took the words as they stand in the text; {TAKE}": lambda n, o: list(dict.fromkeys(n)),
-    f"You took the most frequent words first; {TAKE}": lambda n, o: sorted(
-        o, key=lambda word: -n.count(word)
-    ),
-}
+    f"You took the most frequent words first; {TAKE}":
+        lambda n, o: sorted(o, key=lambda word: -n.count(word)),
+}  # fmt: skip
 ANSWERS.variants(split, {message: {"by": by} for message, by in ORDERS.items()})
 STOPS = {
-    "The share is one of the places, not of the word types.": lambda t, n, share: (
-        len({n[place] for place in t}) >= share * len(set(n))
-    ),
-    "You went on although the test half had share * N places already.": lambda t, n, share: (
-        len(t) > share * len(n)
-    ),
-    "`share` is the share of the test half, not of the training half.": lambda t, n, share: (
-        len(t) >= (1 - share) * len(n)
-    ),
-}
+    "The share is one of the places, not of the word types.":
+        lambda t, n, share: len({n[place] for place in t}) >= share * len(set(n)),
+    "You went on although the test half had its share.": lambda t, n, share: len(t) > share * len(n),
+    "`share` is the share of the test half, not of the training half.":
+        lambda t, n, share: len(t) >= (1 - share) * len(n),
+}  # fmt: skip
 ANSWERS.variants(split, {message: {"stop": stop} for message, stop in STOPS.items()})
 for to in (round, floor):
     rounded = partial(lambda to, t, n, share: len(t) >= to(share * len(n)), to)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from course_lib.grading.answers import Answers, Draw
 
@@ -9,20 +10,20 @@ ANSWERS = Answers("03.6", "LEACE")
 
 
 def columns(labels):
-    return (labels[:, None] == labels.unique()).double()
+    return one_hot(labels.unique(return_inverse=True)[1]).double()
 
 
-def roots(covariance, powers=(-0.5, 0.5), floor=lambda variance: 1e-8 * variance.max()):
+def roots(covariance, powers=(-0.5, 0.5), **bound):
     """Powers of a symmetric matrix; directions without variance stay zero."""
     variance, axes = torch.linalg.eigh(covariance)
-    alive = variance > floor(variance)
-    variance, axes = variance[alive], axes[:, alive]
+    rank = torch.linalg.matrix_rank(covariance, hermitian=True, **bound or {"rtol": 1e-8})
+    variance, axes = variance[-rank:], axes[:, -rank:]
     return [(axes * variance**power) @ axes.T for power in powers]
 
 
 def basis(matrix):
-    left, strength, _ = torch.linalg.svd(matrix, full_matrices=False)
-    return left[:, strength > 1e-8 * strength.max()]
+    rank = torch.linalg.matrix_rank(matrix, rtol=1e-8)
+    return torch.linalg.svd(matrix, full_matrices=False)[0][:, :rank]
 
 
 def subtracted(new, mean, change, *_):
@@ -34,10 +35,10 @@ def erase(
     spread=lambda x, far, new: far.T @ far, cross=lambda x, far, z: far.T @ z, apply=subtracted,
     **how,
 ):  # fmt: skip
-    """The number of states cancels in the map, and so does the mean of the columns of labels."""
+    """The map is the same without N, the mean of the labels, and with new states as they are."""
     if len(labels.unique()) < 2:
         raise ValueError("there is nothing to erase")
-    x, new = x.double(), new.double()
+    x = x.double()
     far = x - x.mean(0)
     white, colour = roots(spread(x, far, new), **how)
     common = cross(x, far, target(labels))
@@ -108,9 +109,9 @@ OPTIONS = {
 }  # fmt: skip
 HELD_OUT = {
     "Directions without variance have no inverse root (or you get nan): leave them out.":
-        {"floor": lambda variance: -torch.inf},
+        {"rtol": 0.0},
     "The bound for directions without variance is 1e-8 of the largest eigenvalue.":
-        {"floor": lambda variance: 1e-4},
+        {"rtol": 0.0, "atol": 1e-4},
     "The numbers of the classes mean nothing, and none need be 0 ... K - 1.":
         {"target": lambda y: (y[:, None] == torch.arange(len(y.unique()))).double()},
 }  # fmt: skip
@@ -140,7 +141,7 @@ left = [Draw("classes", some, GUARD, 1e-6, scale=1.0, observe="guarded") for som
 ANSWERS.part("nothing left for a linear probe", 5, left, RULE)
 others = [some | {"new": 11} for some in SHAPES]
 learnt = {"shape": (30, 5, 3), "kind": "learnt"}
-least = [Draw("classes", some, tolerance=1e-6) for some in [*SHAPES, *others, learnt]]
+least = [Draw("classes", some, tolerance=1e-8) for some in [*SHAPES, *others, learnt]]
 ANSWERS.part("the smallest such change", 6, least, RULE)
 FLAT = "There are directions without variance: they get 0 in both roots."
 flat = [
