@@ -7,7 +7,7 @@ small random models and tables, and nothing of an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any
@@ -56,6 +56,13 @@ class Draw:
         if not self.observe:
             return function(*arguments)
         return getattr(_inputs(unit), self.observe)(function, *arguments)
+
+
+def draws(
+    builder: str, options: Iterable[dict[str, Any]], note: str = "", tolerance: float = 1e-9, **more
+) -> list[Draw]:
+    """A draw for each of these options of one builder, alike in all else."""
+    return [Draw(builder, one, note, tolerance, **more) for one in options]
 
 
 def _inputs(unit: str) -> Any:

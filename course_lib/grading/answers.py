@@ -104,15 +104,30 @@ class Answers:
             return lambda given: self.mistake(message, given, held_out=held_out) or given
         self.mistakes += [Mistake(message, function, held_out) for function in functions]
 
+    def mistakes_of(
+        self, functions: Mapping[str, Callable[..., Any]], held_out: bool = False
+    ) -> None:
+        """Wrong answers by message."""
+        for message, function in functions.items():
+            self.mistake(message, function, held_out=held_out)
+
     def variants(
         self,
         function: Callable[..., Any],
-        options: Mapping[str, Mapping[str, Any]],
+        options: Mapping[str, Mapping[str, Any]] | None = None,
         held_out: bool = False,
+        **changes: Mapping[str, Any],
     ) -> None:
-        """Mistakes that are one function with other options, by message."""
-        for message, changed in options.items():
+        """Mistakes that are one function with other options, by message.
+
+        ``options`` has several options for a message; each of ``changes`` belongs to the option of
+        its name and has one value for a message: ``variants(f, sign={"Turned round.": -1})``.
+        """
+        for message, changed in (options or {}).items():
             self.mistake(message, partial(function, **changed), held_out=held_out)
+        for name, values in changes.items():
+            for message, value in values.items():
+                self.mistake(message, partial(function, **{name: value}), held_out=held_out)
 
     def witness(self, phrase: str) -> Callable[..., Any]:
         """Decorator: a wrong answer written independently, rejected with a message that has this.
