@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from course_lib.grading.answers import Answers, Draw
+from course_lib.checks.drawing import draws
+from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("03.2", "what a probe has to beat")
 
@@ -62,14 +63,6 @@ def with_numpy(train_words, train_labels, test_words, test_labels):
     return {"word": np.mean(np.array(guess) == test), "majority": np.mean(mode(y) == test)}
 
 
-def largest_of_ties(labels):
-    return max(labels, key=lambda label: (labels.count(label), label))
-
-
-def over_words(hits, words):
-    return np.mean([np.mean(found) for found in lists_of(words, hits).values()])
-
-
 def known_only(a, b, words, labels):
     """The word baseline on places of words that training has."""
     kept = [pair for pair in zip(words, labels, strict=True) if pair[0] in a] or [("", None)]
@@ -77,39 +70,38 @@ def known_only(a, b, words, labels):
     return measured(a, b, words, labels) | {"word": found["word"]}
 
 
-UNKNOWN = "for words that training did not have the baseline says the majority class."
-RATES = {
-    "This is the share of errors; return the share of hits.": lambda hits, w: 1 - share(hits, w),
-    "You counted the hits; return their share.": lambda hits, words: sum(hits),
-    "You averaged over words; every place of the test half counts once.": over_words,
-}
-PICKS = {
-    "The last label of a word won; take its most frequent one.": lambda found: found[-1],
-    "The first label of a word won; take its most frequent one.": lambda found: found[0],
-    "The largest label of a word won; take its most frequent one.": max,
-    "The smallest label of a word won; take its most frequent one.": min,
-    "Where two labels of a word are equally frequent, take the smaller one.": largest_of_ties,
-}
 KNOW = "the baseline may know the training labels only."
-TOPS = {
-    f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
-    f"You took the majority class of both halves together; {KNOW}":
-        lambda a, b, c, d: commonest(b + d),
-    "You used the label of the largest number; take the most frequent.": lambda a, b, c, d: max(b),
-}  # fmt: skip
-TABLE = "the table is made of training places."
-TABLES = {
-    f"You looked the words up in the test half; {TABLE}": lambda a, b, c, d: (c, d),
-    f"You looked the words up in both halves; {TABLE}": lambda a, b, c, d: (a + c, b + d),
-}
-UNKNOWNS = {f"Unknown words count as errors; {UNKNOWN}": "none",
-            f"Unknown words get label 0; {UNKNOWN}": 0}  # fmt: skip
-GROUPS = {"rate": RATES, "pick": PICKS, "top": TOPS, "table": TABLES, "unknown": UNKNOWNS}
-for option, changes in GROUPS.items():
-    ANSWERS.variants(measured, {message: {option: change} for message, change in changes.items()})
+MAJORITY = "for words that training did not have the baseline says the majority class."
+WON = "label of a word won; take its most frequent one."
+ANSWERS.variants(
+    measured,
+    rate={
+        "This is the share of errors; return the share of hits.": lambda h, words: 1 - share(h, words),
+        "You counted the hits; return their share.": lambda hits, words: sum(hits),
+        "You averaged over words; every place of the test half counts once.":
+            lambda hits, words: np.mean([*map(np.mean, lists_of(words, hits).values())]),
+    },
+    pick={
+        f"The last {WON}": lambda found: found[-1],
+        f"The first {WON}": lambda found: found[0],
+        f"The largest {WON}": max,
+        f"The smallest {WON}": min,
+        "Of two equally frequent labels of a word take the smaller one.":
+            lambda found: max(found, key=lambda label: (found.count(label), label)),
+    },
+    top={
+        f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
+        f"You took that of both halves together; {KNOW}": lambda a, b, c, d: commonest(b + d),
+        "You used the label of the largest number, not the commonest.": lambda a, b, c, d: max(b),
+    },
+    table={
+        "You looked the words up in the test half; use training.": lambda a, b, c, d: (c, d),
+        "You looked the words up in both halves; use training.": lambda a, b, c, d: (a + c, b + d),
+    },
+    unknown={f"They count as errors, but {MAJORITY}": "", f"They get label 0, but {MAJORITY}": 0},
+)  # fmt: skip
 MISTAKES = {
-    "You measured on the training half; count the hits among the test labels.":
-        lambda a, b, *_: measured(a, b, a, b),
+    "You measured on the training half; count hits in the test.": lambda a, b, *_: measured(a, b, a, b),
     "This is chance, 1 / K. The majority class is the better guess.":
         lambda *x: measured(*x) | {"majority": 1 / len({*x[1], *x[3]})},
     "You divided by the size of the training half.":
@@ -118,7 +110,7 @@ MISTAKES = {
         lambda *x: dict.fromkeys(("majority", "word"), measured(*x)["majority"]),
     "The two baselines are exchanged.":
         lambda *x: dict(zip(("word", "majority"), measured(*x).values(), strict=True)),
-    f"You left out words that training did not have; {UNKNOWN}": known_only,
+    f"You left out words, but {MAJORITY}": known_only,
 }  # fmt: skip
 HELD_OUT = {
     "Of equally frequent labels the smallest is the majority class, wherever it stands.":
@@ -128,40 +120,29 @@ HELD_OUT = {
     "A negative number is a class like any other.":
         lambda a, b, c, d: measured(a, list(map(abs, b)), c, list(map(abs, d))),
 }  # fmt: skip
-for message, function in (MISTAKES | HELD_OUT).items():
-    ANSWERS.mistake(message, function, held_out=message in HELD_OUT)
-
-
-def draws(*shapes, **more):
-    return [Draw("corpus", {"shape": shape}, tolerance=1e-9, **more) for shape in shapes]
-
-
-def fixed(halves, note, **more):
-    return Draw("given", {"arguments": list(map(list, halves))}, note, 1e-9, **more)
-
-
+ANSWERS.mistakes_of(MISTAKES)
+ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "The majority baseline always says the most frequent label of the training half."
-sizes = ((40, 25, 9), (30, 33, 9), (55, 20, 9), (31, 47, 9))
-ANSWERS.part("the majority class", 3, draws(*sizes, observe="majority"), RULE)
+some = [{"shape": shape} for shape in ((40, 25, 9), (30, 33, 9), (55, 20, 9), (31, 47, 9))]
+ANSWERS.part("the majority class", 3, draws("corpus", some, observe="majority"), RULE)
 RULE = "For each test word its own most frequent training label, or else the majority class."
-sizes = ((40, 25, 12), (30, 33, 12), (55, 20, 30), (31, 47, 25), (60, 51, 12))
-ANSWERS.part("a table of words", 5, draws(*sizes, observe="by_word"), RULE)
-TIES = "Of equally frequent labels the smallest is taken, wherever it stands and whatever it is."
-tied = (
-    ("aab", [7, 3, 3], "acbb", [3, 7, 3, 9]),
-    ("aabb", [-2, 5, 5, -2], "abc", [-2, -2, 5]),
-    ("abbc", [4, 4, 0, 0], "bdd", [0, 4, 0]),
-    ("aab", [12, 11, 10], "axbx", [11, 10, 10, 12]),
-    ("x", [9], "yx", [9, 2]),
-)
-strange = [
-    *(fixed(halves, TIES) for halves in tied),
-    fixed(("Aaa", [1, 0, 0], "AaA", [1, 0, 1]), "'a' is not 'A'."),
-    fixed(("aaab", [-1, -1, 1, 2], "aa", [1, -1]), "A class is negative."),
-    Draw("corpus", {"shape": (50, 30, 12), "unknown": True}, "No test word is known.", 1e-9),
-]
-ANSWERS.part("ties, unknown words, any labels", 3, strange, RULE, held_out=True)
+shapes = ((40, 25, 12), (30, 33, 12), (55, 20, 30), (31, 47, 25), (60, 51, 12))
+some = draws("corpus", [{"shape": shape} for shape in shapes], observe="by_word")
+ANSWERS.part("a table of words", 5, some, RULE)
+fixed = {  # words and labels of the training half, of the test half
+    "Of equally frequent labels the smallest is taken, wherever it stands.": (
+        ("aab", [7, 3, 3], "acbb", [3, 7, 3, 9]), ("aabb", [-2, 5, 5, -2], "abc", [-2, -2, 5]),
+        ("abbc", [4, 4, 0, 0], "bdd", [0, 4, 0]), ("aab", [12, 11, 10], "axbx", [11, 10, 10, 12]),
+        ("x", [9], "yx", [9, 2]),
+    ),
+    "Here 'a' is not 'A'.": [("Aaa", [1, 0, 0], "AaA", [1, 0, 1])],
+    "Here a class is negative.": [("aaab", [-1, -1, 1, 2], "aa", [1, -1])],
+}  # fmt: skip
+hard = draws("corpus", [{"shape": (50, 30, 12), "unknown": True}], "No test word is known.")
+for note, cases in fixed.items():
+    hard += draws("given", [{"arguments": [*map(list, case)]} for case in cases], note)
+ANSWERS.part("ties, unknown words, any labels", 3, hard, RULE, held_out=True)
 NOTE = "An empty half, or words and labels that differ in number, must raise ValueError."
-bad = [("", [], "a", [1]), ("a", [1], "", []), ("ab", [1], "a", [1]), ("a", [1], "ab", [1])]
-bad = [fixed(halves, NOTE, refused=True) for halves in bad]
+bad = (("", [], "a", [1]), ("a", [1], "", []), ("ab", [1], "a", [1]), ("a", [1], "ab", [1]))
+bad = draws("given", [{"arguments": [*map(list, case)]} for case in bad], NOTE, refused=True)
 ANSWERS.part("nothing to count", 1, bad, NOTE, held_out=True)

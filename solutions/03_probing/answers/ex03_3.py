@@ -1,12 +1,12 @@
 """03.3, control task and selectivity: answers, mistakes and draws (instructors only)."""
 
 import random
-from functools import partial
 
 import numpy as np
 
+from course_lib.checks.drawing import draws
 from course_lib.checks.inputs import unit03 as told
-from course_lib.grading.answers import Answers, Draw
+from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("03.3", "control task and selectivity")
 
@@ -44,25 +44,6 @@ def with_numpy(words, labels, accuracy, draw, repeats=3):
     return {"selectivity": accuracy(labels) - control, "control": control}
 
 
-TAKE = "the control tasks; take their mean."
-FINISHES = {
-    "The sign is turned round: task minus control.": lambda a, mean, c: (mean - a, mean),
-    "You returned an absolute value; selectivity may be negative.":
-        lambda a, mean, c: (abs(a - mean), mean),
-    "The two entries are exchanged.": lambda a, mean, c: (mean, a - mean),
-    "Under selectivity stands the accuracy on the task; subtract.": lambda a, mean, c: (a, mean),
-    "You divided the two accuracies; subtract.": lambda a, mean, c: (a / mean, mean),
-    "You made selectivity relative; subtract only.": lambda a, mean, c: (1 - mean / a, mean),
-    "Under control stands the accuracy on the task.": lambda a, mean, c: (a - mean, a),
-    f"You added up {TAKE}": lambda a, mean, c: (a - sum(c), sum(c)),
-    f"You took only one of {TAKE}": lambda a, mean, c: (a - c[0], c[0]),
-    f"You took the best of {TAKE}": lambda a, mean, c: (a - max(c), max(c)),
-    f"You took the worst of {TAKE}": lambda a, mean, c: (a - min(c), min(c)),
-    f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c)),
-}  # fmt: skip
-ANSWERS.variants(measured, {message: {"finish": finish} for message, finish in FINISHES.items()})
-
-
 def drawn_for(order):
     return lambda words, draw: list(map({word: draw() for word in order(words)}.get, words))
 
@@ -79,14 +60,33 @@ def zero_is_no_label(words, draw):
     return [own[word] for word in words]
 
 
-ORDER = "The labels are drawn in another order: words draw as they first occur in the text."
-for message, *lots in (
-    (ORDER, drawn_for(lambda w: sorted(set(w))), drawn_for(lambda w: dict.fromkeys(w[::-1]))),
-    (told.PER_PLACE, lambda words, draw: [draw() for _ in words]),
-    (told.ONE_LABEL, lambda words, draw: [draw()] * len(words)),
-    (told.DRAWN, draws_for_nothing, zero_is_no_label),
-):
-    ANSWERS.mistake(message, *(partial(measured, lots=lot) for lot in lots))
+TAKE = "the control tasks; take their mean."
+ORDER = "Words draw as they first occur in the text, and not"
+ANSWERS.variants(
+    measured,
+    finish={
+        "The sign is turned round: task minus control.": lambda a, mean, c: (mean - a, mean),
+        "You returned an absolute value: keep the sign.": lambda a, mean, c: (abs(a - mean), mean),
+        "The two entries are exchanged.": lambda a, mean, c: (mean, a - mean),
+        "Under selectivity stands the accuracy on the task.": lambda a, mean, c: (a, mean),
+        "You divided the two accuracies; subtract.": lambda a, mean, c: (a / mean, mean),
+        "You made selectivity relative; subtract only.": lambda a, mean, c: (1 - mean / a, mean),
+        "Under control stands the accuracy on the task.": lambda a, mean, c: (a - mean, a),
+        f"You added up {TAKE}": lambda a, mean, c: (a - sum(c), sum(c)),
+        f"You took only one of {TAKE}": lambda a, mean, c: (a - c[0], c[0]),
+        f"You took the best of {TAKE}": lambda a, mean, c: (a - max(c), max(c)),
+        f"You took the worst of {TAKE}": lambda a, mean, c: (a - min(c), min(c)),
+        f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c)),
+    },
+    lots={
+        f"{ORDER} in another order (of the alphabet).": drawn_for(lambda words: sorted(set(words))),
+        f"{ORDER} in another order (from the end).": drawn_for(lambda w: dict.fromkeys(w[::-1])),
+        told.PER_PLACE: lambda words, draw: [draw() for _ in words],
+        told.ONE_LABEL: lambda words, draw: [draw()] * len(words),
+        told.DRAWN: draws_for_nothing,
+    },
+)
+ANSWERS.variants(measured, lots={told.DRAWN: zero_is_no_label})
 
 
 def same_task(words, labels, accuracy, draw, repeats=3):
@@ -102,9 +102,9 @@ def shuffled(words, labels, *rest):
 WHOLE = {
     told.SHUFFLED: shuffled,
     told.SAME_TASK: same_task,
-    told.NEVER: lambda w, y, a, draw, n=3: measured(w, y, lambda _: 0.5, draw, n),
-    told.NO_CONTROL: lambda w, y, a, draw, n=3: measured(w, y, a, draw, n, lambda *_: y),
-    told.NO_TASK: lambda w, y, a, draw, n=3: measured(w, y, lambda t: t == y or a(t), draw, n),
+    told.NEVER: lambda w, y, a, *rest: measured(w, y, lambda _: 0.5, *rest),
+    told.NO_CONTROL: lambda w, y, a, *rest: measured(w, y, a, *rest, lots=lambda *_: y),
+    told.NO_TASK: lambda w, y, a, *rest: measured(w, y, lambda task: task == y or a(task), *rest),
     told.REPEATS: lambda w, y, a, draw, n=3: measured(w, y, a, draw, n and n + 1),
     "You subtracted chance, not the accuracy on the control task.":
         lambda *x: measured(*x, finish=lambda a, mean, c: (a - 1 / len(set(x[1])), mean)),
@@ -114,32 +114,26 @@ HELD_OUT = {
     "Here 'a' and 'A' are two words; yours made one of them.":
         lambda words, *rest: measured([word.lower() for word in words], *rest),
 }  # fmt: skip
-for message, function in (WHOLE | HELD_OUT).items():
-    ANSWERS.mistake(message, function, held_out=message in HELD_OUT)
-
-
-def draws(*shapes):
-    """The task is easier than its control, and harder: selectivity may be negative."""
-    accuracies = ({"own": 0.9, "span": (0.2, 0.7)}, {"own": 0.35, "span": (0.5, 0.8)})
-    options = [{"shape": s, "repeats": n} | one for *s, n in shapes for one in accuracies]
-    return [Draw("trial", some, tolerance=1e-9, observe="control_tasks") for some in options]
-
-
+ANSWERS.mistakes_of(WHOLE)
+ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "Control is the mean over control tasks, selectivity the accuracy on the task minus that."
-once = draws((5, 14, 2, 1), (9, 30, 4, 1), (12, 25, 3, 1))
-ANSWERS.part("one label for each word", 5, once, RULE)
-ANSWERS.part("several control tasks", 4, draws((5, 14, 2, 3), (8, 20, 5, 4), (10, 26, 3, 2)), RULE)
+EASY, HARD = {"own": 0.9, "span": (0.2, 0.7)}, {"own": 0.35, "span": (0.5, 0.8)}
+PARTS = {
+    ("one label for each word", 5): ((5, 14, 2, 1), (9, 30, 4, 1), (12, 25, 3, 1)),
+    ("several control tasks", 4): ((5, 14, 2, 3), (8, 20, 5, 4), (10, 26, 3, 2)),
+}
+for part, shapes in PARTS.items():
+    some = [{"shape": s, "repeats": n} | span for *s, n in shapes for span in (EASY, HARD)]
+    ANSWERS.part(*part, draws("trial", some, observe="control_tasks"), RULE)
 EQUAL = "0 is a label like any other, and two words may draw the same one."
 FEW = {"shape": (3, 5, 2), "repeats": 2, "span": (0.3, 0.9)}
-special = [
-    ({"shape": (6, 18, 3), "repeats": 2, "capitals": True}, "Here 'a' and 'A' are two words."),
-    ({"shape": (5, 15, 3)}, "Without `repeats` there are 3 control tasks."),
-    (FEW | {"lot": [0]}, EQUAL),
-    (FEW | {"lot": [0, 0, 1]}, EQUAL),
-    ({"shape": (3, 9, 2), "repeats": 12}, "Here are many control tasks."),
+hard = [
+    *draws("trial", [{"shape": (6, 18, 3), "repeats": 2, "capitals": True}], "'a' is not 'A'."),
+    *draws("trial", [{"shape": (5, 15, 3)}], "Without `repeats` there are 3 control tasks."),
+    *draws("trial", [FEW | {"lot": [0]}, FEW | {"lot": [0, 0, 1]}], EQUAL),
+    *draws("trial", [{"shape": (3, 9, 2), "repeats": 12}], "Here are many control tasks."),
 ]
-special = [Draw("trial", options, note, 1e-9) for options, note in special]
-ANSWERS.part("defaults, label 0, equal lots", 3, special, RULE, held_out=True)
+ANSWERS.part("defaults, label 0, equal lots", 3, hard, RULE, held_out=True)
 NOTE = "Without a control task there is no selectivity: raise ValueError."
-bad = [Draw("trial", {"shape": (3, 5, 2), "repeats": n}, NOTE, refused=True) for n in (0, -1)]
+bad = draws("trial", [FEW | {"repeats": n} for n in (0, -1)], NOTE, refused=True)
 ANSWERS.part("no control task", 1, bad, RULE, held_out=True)

@@ -5,8 +5,9 @@ from math import log, log2
 import numpy as np
 import torch
 
+from course_lib.checks.drawing import draws
 from course_lib.checks.inputs.unit03 import ONCE
-from course_lib.grading.answers import Answers, Draw
+from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("03.4", "the online code")
 
@@ -49,53 +50,53 @@ def one_label_after_the_other(labels, classes, ends, log_probs):
     return {"compression": torch.tensor(uniform / sum(costs)), "bits": np.float64(sum(costs))}
 
 
-RATIOS = {
-    "Compression is upside down: N log2 K over the bits.": lambda bits, n, k, e: bits / n / log2(k),
-    "The uniform code is in nats and the length in bits.": lambda bits, n, k, e: n * log(k) / bits,
-    "You returned the bits that are saved; take a ratio.": lambda bits, n, k, e: n * log2(k) - bits,
-    "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
-    "The uniform code has N log2 K bits, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
-    "The uniform code is N log2 K, not N K.": lambda bits, n, k, e: n * k / bits,
-    "You compared with N bits; a label costs log2 K.": lambda bits, n, k, e: n / bits,
-    "The first block is missing in the uniform code.":
-        lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
-    "You divided by the code without its first block.":
-        lambda bits, n, k, e: n * log2(k) / (bits - e[0] * log2(k)),
-}  # fmt: skip
-FIRST = {
-    "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
-    "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
-    "You counted the classes in the first block; K is `classes`.":
-        lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
-    "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2),
-    "You mixed the units: the first block is in bits.": lambda y, k, e: e[0] * log2(k) / log(2),
-}  # fmt: skip
-LOGP = {
-    "All labels cost log2 K in your code.": lambda t, y, a, b: (a - b) * log(t.shape[1]),
-    "You took the most probable class, not the label.": lambda t, y, a, b: t[a:b].max(1).sum(),
-    "You added up all classes; take the label.": lambda t, y, a, b: t[a:b].sum(),
-    "You averaged over the labels of a block.": lambda t, y, a, b: own(t, y, a, b) / (b - a),
-    "You coded all N labels with every probe.": lambda t, y, a, b: own(t, y, 0, len(y)),
-    "You coded the labels that a probe has seen.": lambda t, y, a, b: own(t, y, 0, a),
-    "The last block is missing.": lambda t, y, a, b: own(t, y, a, b) if b < len(y) else 0.0,
-    "Your blocks are shifted by one place.":
-        lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
-    "The sign of the learnt blocks is turned round.": lambda *block: -own(*block),
-}  # fmt: skip
-UNITS = {
-    "The sign is turned round: a code length is positive.": lambda n: -log(2),
-    "This is the length in nats; divide by ln 2 for bits.": lambda n: 1.0,
-    "This is the length per label, not that of the code.": lambda n: n * log(2),
-    "You divided by ln 2 twice.": lambda n: log(2) ** 2,
-    "You used the logarithm to base 10; bits are base 2.": lambda n: log(10),
-}
-SEEN = {
-    "A probe knows what was sent before. Yours has seen the block itself.": lambda a, b, e: b,
-    "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
-}  # fmt: skip
-GROUPS = {"ratio": RATIOS, "first": FIRST, "logp": LOGP, "unit": UNITS, "seen": SEEN}
-for option, changes in GROUPS.items():
-    ANSWERS.variants(coded, {message: {option: change} for message, change in changes.items()})
+ANSWERS.variants(
+    coded,
+    ratio={
+        "Compression is upside down: N log2 K over the bits.": lambda bits, n, k, e: bits / n / log2(k),
+        "The uniform code is in nats and the length in bits.": lambda bits, n, k, e: n * log(k) / bits,
+        "You returned the bits that are saved; take a ratio.": lambda bits, n, k, e: n * log2(k) - bits,
+        "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
+        "The uniform code has N log2 K bits, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
+        "The uniform code is N log2 K, not N K.": lambda bits, n, k, e: n * k / bits,
+        "You compared with N bits; a label costs log2 K.": lambda bits, n, k, e: n / bits,
+        "The first block is missing in the uniform code.":
+            lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
+        "You divided by the code without its first block.":
+            lambda bits, n, k, e: n * log2(k) / (bits - e[0] * log2(k)),
+    },
+    first={
+        "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
+        "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
+        "You counted the classes in the first block; K is `classes`.":
+            lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
+        "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2),
+        "You mixed the units: the first block is in bits.": lambda y, k, e: e[0] * log2(k) / log(2),
+    },
+    logp={
+        "All labels cost log2 K in your code.": lambda t, y, a, b: (a - b) * log(t.shape[1]),
+        "You took the most probable class, not the label.": lambda t, y, a, b: t[a:b].max(1).sum(),
+        "You added up all classes; take the label.": lambda t, y, a, b: t[a:b].sum(),
+        "You averaged over the labels of a block.": lambda t, y, a, b: own(t, y, a, b) / (b - a),
+        "You coded all N labels with every probe.": lambda t, y, a, b: own(t, y, 0, len(y)),
+        "You coded the labels that a probe has seen.": lambda t, y, a, b: own(t, y, 0, a),
+        "The last block is missing.": lambda t, y, a, b: own(t, y, a, b) if b < len(y) else 0.0,
+        "Your blocks are shifted by one place.":
+            lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
+        "The sign of the learnt blocks is turned round.": lambda *block: -own(*block),
+    },
+    unit={
+        "The sign is turned round: a code length is positive.": lambda n: -log(2),
+        "This is the length in nats; divide by ln 2 for bits.": lambda n: 1.0,
+        "This is the length per label, not that of the code.": lambda n: n * log(2),
+        "You divided by ln 2 twice.": lambda n: log(2) ** 2,
+        "You used the logarithm to base 10; bits are base 2.": lambda n: log(10),
+    },
+    seen={
+        "A probe knows what was sent before. Yours has seen the block itself.": lambda a, b, e: b,
+        "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
+    },
+)  # fmt: skip
 
 
 @ANSWERS.mistake("You used one probe that has seen all labels. The receiver does not have it.")
@@ -116,25 +117,24 @@ HELD_OUT = {
     "K is `classes`, also where a class does not occur among the labels.":
         lambda y, k, ends, probe: coded(y, max(2, len({*y})), ends, probe),
 }  # fmt: skip
-for message, function in HELD_OUT.items():
-    ANSWERS.mistake(message, function, held_out=True)
-SIZES = ((3, [3, 6, 12]), (5, [2, 6, 9, 20]), (2, [5, 9, 14, 15]), (4, [1, 9]))
+ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "The first block costs log2 K a label, later ones -log2 p by the probe of all labels before."
-PARTS = {"bits": 6, "compression": 3}
-for name, points in PARTS.items():
-    draws = [Draw("code", {"classes": k, "ends": e}, "", 1e-9, observe=name) for k, e in SIZES]
-    ANSWERS.part(name, points, draws, f"{RULE} Compression is N log2 K over the bits.")
-hard = {
+SIZES = ((3, [3, 6, 12]), (5, [2, 6, 9, 20]), (2, [5, 9, 14, 15]), (4, [1, 9]))
+for name, points in {"bits": 6, "compression": 3}.items():
+    some = draws("code", [{"classes": k, "ends": ends} for k, ends in SIZES], observe=name)
+    ANSWERS.part(name, points, some, f"{RULE} Compression is N log2 K over the bits.")
+HARD = {
     "One block: no probe.": {"classes": 3, "ends": [7]},
     "A single label.": {"classes": 2, "ends": [1], "kinds": 1},
     "Some classes do not occur.": {"classes": 5, "ends": [2, 5, 10], "kinds": 2},
     "This probe is sure, and wrong.": {"classes": 3, "ends": [2, 5, 10], "spread": 900.0},
     "Blocks of one label.": {"classes": 2, "ends": [1, 2, 3, 40]},
 }
-hard = [Draw("code", options, note, 1e-9, observe="once") for note, options in hard.items()]
+hard = [draw for note, one in HARD.items() for draw in draws("code", [one], note, observe="once")]
 ANSWERS.part("one block, sure probes", 3, hard, RULE, held_out=True)
-BAD = "ends must raise ValueError: blocks follow each other, none is empty, the last ends at N."
+BAD = (
+    "These ends must raise ValueError: blocks follow each other, none is empty, the last ends at N."
+)
 bad = ([], [0, 6], [2, 4], [2, 2, 6], [4, 2, 6], [2, 7], [3, 6, 6], [-1, 6])
 bad = [{"classes": 2, "ends": ends, "size": 6} for ends in bad]
-bad = [Draw("code", some, f"These {BAD}", refused=True) for some in bad]
-ANSWERS.part("blocks in disorder", 2, bad, RULE, held_out=True)
+ANSWERS.part("blocks in disorder", 2, draws("code", bad, BAD, refused=True), RULE, held_out=True)
