@@ -1,7 +1,5 @@
 """03.1, a split without leakage: answers, mistakes and draws (instructors only)."""
 
-from math import floor
-
 import numpy as np
 
 from course_lib.checks.drawing import draws
@@ -52,27 +50,22 @@ ANSWERS.variants(
     by={
         "You took the words from the end of `order`.": lambda n, order, share: order[::-1],
         f"You took the words in the alphabet; {TAKE}": lambda n, order, share: sorted(order),
-        f"You took the words as they stand in the text; {TAKE}": lambda n, *_: list(dict.fromkeys(n)),
-        f"You took the most frequent words first; {TAKE}":
-            lambda n, order, share: sorted(order, key=lambda word: -n.count(word)),
-        "You stopped one word early: the test half has at least share * N places.":
-            lambda n, order, share: [word for word, count in zip(
-                order, np.cumsum([n.count(word) for word in order]), strict=True
-            ) if count <= share * len(n)],
+        f"You took the words as they stand in the text; {TAKE}": lambda n, *_: dict.fromkeys(n),
+        "You took the most frequent words first.": lambda n, o, s: sorted(o, key=n.count)[::-1],
+        "You stopped one word early: take at least share * N places.": lambda n, o, s: [
+            o[i] for i in range(len(o)) if sum(map(n.count, o[: i + 1])) <= s * len(n)
+        ],
     },
     stop={
         "The share is one of the places, not of the word types.":
-            lambda t, n, share: len({n[place] for place in t}) >= share * len(set(n)),
-        "You went on although the test half had enough.": lambda t, n, share: len(t) > share * len(n),
-        "`share` is the share of the test half, not of the training half.":
-            lambda t, n, share: len(t) >= (1 - share) * len(n),
-        "You rounded share * N; the test half needs at least share * N places.":
-            lambda t, n, share: len(t) >= round(share * len(n)),
-        "You rounded share * N down; the test half needs at least share * N places.":
-            lambda t, n, share: len(t) >= floor(share * len(n)),
+            lambda t, n, s: len({n[place] for place in t}) >= s * len({*n}),
+        "You went on although the test half had enough.": lambda t, n, s: len(t) > s * len(n),
+        "`share` is not of the training half.": lambda t, n, s: len(t) >= (1 - s) * len(n),
+        "You rounded share * N; take at least so many.": lambda t, n, s: len(t) >= round(s * len(n)),
+        "You rounded share * N down; take so many.": lambda t, n, s: len(t) >= s * len(n) // 1,
     },
     finish={
-        "The halves are exchanged: the pair is (train, test).": lambda w, train, test: (test, train),
+        "The halves are exchanged: (train, test).": lambda w, train, test: (test, train),
         ASCENDING: lambda w, train, test: (train[::-1], test[::-1]),
         OUTSIDE: lambda w, *halves: [[place + 1 for place in half] for half in halves],
         MASK: lambda w, *halves: [np.isin(range(len(w)), half) for half in halves],

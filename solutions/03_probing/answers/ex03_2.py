@@ -52,7 +52,7 @@ def baselines(*halves):
 @ANSWERS.other
 def with_numpy(train_words, train_labels, test_words, test_labels):
     names, y, test = np.array(train_words), np.array(train_labels), np.array(test_labels)
-    if 0 in (len(y), len(test)) or len(names) != len(y) or len(test_words) != len(test):
+    if not len(y) * len(test) or len(names) != len(y) or len(test_words) != len(test):
         raise ValueError
 
     def mode(values):
@@ -76,9 +76,9 @@ WON = "label of a word won; take its most frequent one."
 ANSWERS.variants(
     measured,
     rate={
-        "This is the share of errors; return the share of hits.": lambda h, words: 1 - share(h, words),
+        "This is the share of errors; return that of hits.": lambda hits, w: 1 - share(hits, w),
         "You counted the hits; return their share.": lambda hits, words: sum(hits),
-        "You averaged over words; every place of the test half counts once.":
+        "You averaged over words; take all places.":
             lambda hits, words: np.mean([*map(np.mean, lists_of(words, hits).values())]),
     },
     pick={
@@ -101,12 +101,11 @@ ANSWERS.variants(
     unknown={f"They count as errors, but {MAJORITY}": "", f"They get label 0, but {MAJORITY}": 0},
 )  # fmt: skip
 MISTAKES = {
-    "You measured on the training half; count hits in the test.": lambda a, b, *_: measured(a, b, a, b),
-    "This is chance, 1 / K. The majority class is the better guess.":
-        lambda *x: measured(*x) | {"majority": 1 / len({*x[1], *x[3]})},
+    "You measured on the training half.": lambda a, b, *_: measured(a, b, a, b),
+    "This is chance, 1 / K.": lambda *x: measured(*x) | {"majority": 1 / len({*x[1], *x[3]})},
     "You divided by the size of the training half.":
         lambda a, *rest: measured(a, *rest, rate=lambda hits, words: sum(hits) / len(a)),
-    "The word makes no difference to your answer: this is the majority baseline.":
+    "The word makes no difference in your answer.":
         lambda *x: dict.fromkeys(("majority", "word"), measured(*x)["majority"]),
     "The two baselines are exchanged.":
         lambda *x: dict(zip(("word", "majority"), measured(*x).values(), strict=True)),

@@ -53,25 +53,22 @@ def one_label_after_the_other(labels, classes, ends, log_probs):
 ANSWERS.variants(
     coded,
     ratio={
-        "Compression is upside down: N log2 K over the bits.": lambda bits, n, k, e: bits / n / log2(k),
-        "The uniform code is in nats and the length in bits.": lambda bits, n, k, e: n * log(k) / bits,
-        "You returned the bits that are saved; take a ratio.": lambda bits, n, k, e: n * log2(k) - bits,
+        "Compression is upside down.": lambda bits, n, k, e: bits / n / log2(k),
+        "The uniform code is in nats.": lambda bits, n, k, e: n * log(k) / bits,
+        "You returned the bits that are saved.": lambda bits, n, k, e: n * log2(k) - bits,
         "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
-        "The uniform code has N log2 K bits, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
+        "The uniform code is N log2 K, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
         "The uniform code is N log2 K, not N K.": lambda bits, n, k, e: n * k / bits,
         "You compared with N bits; a label costs log2 K.": lambda bits, n, k, e: n / bits,
-        "The first block is missing in the uniform code.":
-            lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
+        "The uniform code has N labels.": lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
         "You divided by the code without its first block.":
             lambda bits, n, k, e: n * log2(k) / (bits - e[0] * log2(k)),
     },
     first={
         "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
         "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
-        "You counted the classes in the first block; K is `classes`.":
-            lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
+        "K is `classes`, not those seen so far.": lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
         "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2),
-        "You mixed the units: the first block is in bits.": lambda y, k, e: e[0] * log2(k) / log(2),
     },
     logp={
         "All labels cost log2 K in your code.": lambda t, y, a, b: (a - b) * log(t.shape[1]),
@@ -83,6 +80,7 @@ ANSWERS.variants(
         "The last block is missing.": lambda t, y, a, b: own(t, y, a, b) if b < len(y) else 0.0,
         "Your blocks are shifted by one place.":
             lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
+        "You mixed the units: later blocks are in nats.": lambda *block: own(*block) * log(2),
         "The sign of the learnt blocks is turned round.": lambda *block: -own(*block),
     },
     unit={
@@ -93,7 +91,7 @@ ANSWERS.variants(
         "You used the logarithm to base 10; bits are base 2.": lambda n: log(10),
     },
     seen={
-        "A probe knows what was sent before. Yours has seen the block itself.": lambda a, b, e: b,
+        "Your probe has seen the block itself.": lambda a, b, e: b,
         "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
     },
 )  # fmt: skip

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize, one_hot
 
-from course_lib.grading.answers import Answers, Draw
+from course_lib.checks.drawing import draws
+from course_lib.grading.answers import Answers
 
 ANSWERS = Answers("03.5", "scalar mix and centre of gravity")
 
@@ -53,47 +54,41 @@ WEIGHTS = {
     "You used log_softmax; the weights are probabilities.": lambda a: a.log_softmax(0),
     "The layers are in reverse order: layer 0 is the embedding.": lambda a: soft(a).flip(0),
     "You used softmax of the negative scores.": lambda a: soft(-a),
-    "You took the layer with the highest score only; all layers count by their weight.":
-        lambda a: one_hot(a.argmax(), len(a)).double(),
+    "You took the layer with the highest score only.": lambda a: one_hot(a.argmax(), len(a)).double(),
 }  # fmt: skip
 MIXED = {
     "gamma is missing: it scales the whole sum.": lambda h, gamma, *_: h / gamma,
     "You divided by gamma; it multiplies the sum.": lambda h, gamma, *_: h / gamma**2,
     "You used gamma without its sign.": lambda h, gamma, *_: h * np.sign(gamma),
     "You divided by the number of layers; the weights sum to 1.": lambda h, g, x, _: h / len(x),
-    "You normalised each state to length 1 before mixing; leave the states as they are.":
-        lambda h, gamma, x, w: gamma * total(w, normalize(x, dim=-1)),
-    "You mixed the places (axis 1); mix the layers (axis 0).":
-        lambda h, gamma, x, w: gamma * total(w, x.transpose(0, 1)),
-    "You mixed the units (axis 2); mix the layers (axis 0).":
-        lambda h, gamma, x, w: gamma * total(w, x.permute(2, 0, 1)),
+    "You normalised the states before mixing.": lambda h, g, x, w: g * total(w, normalize(x, dim=-1)),
+    "You mixed the places; mix the layers.": lambda h, g, x, w: g * total(w, x.transpose(0, 1)),
+    "You mixed the units; mix the layers.": lambda h, g, x, w: g * total(w, x.permute(2, 0, 1)),
 }  # fmt: skip
 CENTRES = {
     "You counted the layers from 1; the embedding is layer 0.": lambda c, *_: c + 1,
     "gamma is in the centre of gravity; it scales the states only.": lambda c, g, *_: g * c,
-    "You divided by the number of layers; the centre is a layer.": lambda c, g, x, _: c / len(x),
-    "You divided by L; the centre is a layer, from 0 to L.": lambda c, g, x, _: c / (len(x) - 1),
+    "You divided the centre by the number of layers.": lambda c, g, x, _: c / len(x),
+    "You divided the centre by L; it is a layer, from 0 to L.": lambda c, g, x, _: c / (len(x) - 1),
     "You returned the largest weight.": lambda c, g, x, w: w.max(),
     "You rounded the centre; it may lie between two layers.": lambda c, *_: c.round(),
     "You weighted the layers by the size of their states.":
         lambda c, g, x, w: soft((w * x.abs().mean((1, 2))).log()) @ torch.arange(len(x)).double(),
 }  # fmt: skip
-for option, functions in (("weights", WEIGHTS), ("mixed", MIXED), ("centre", CENTRES)):
-    ANSWERS.variants(mix, {message: {option: f} for message, f in functions.items()})
+ANSWERS.variants(mix, weights=WEIGHTS, mixed=MIXED, centre=CENTRES)
 ANSWERS.mistake(
     "gamma is inside the softmax (as a temperature); it scales the sum only.",
     lambda x, scores, gamma=1.0: mix(x, scores * gamma, 1.0),
     lambda x, scores, gamma=1.0: mix(x, scores * gamma, gamma),
 )
-TOO_LARGE = "exp of a large score is infinite: subtract the largest first (softmax does)."
-ANSWERS.variants(mix, {TOO_LARGE: {"weights": lambda a: a.exp() / a.exp().sum()}}, held_out=True)
+TOO_LARGE = {"Before exp subtract the largest score.": lambda a: a.exp() / a.exp().sum()}
+ANSWERS.variants(mix, weights=TOO_LARGE, held_out=True)
 
 
 @ANSWERS.mistake("You computed in the type of the states: convert to float64 first.", held_out=True)
 def in_their_own_type(states, scores, gamma=1.0):
     weights = soft(scores)
-    mixed = (gamma * weights[:, None, None] * states).sum(0)
-    return mixed, (weights * torch.arange(len(weights))).sum()
+    return gamma * total(weights, states), (weights * torch.arange(len(weights))).sum()
 
 
 @ANSWERS.witness("changed the data")
@@ -103,29 +98,24 @@ def in_place(states, scores, gamma=1.0):
 
 
 RULE = (
-    "The mix is gamma times the sum over layers of softmax(scores)[l] states[l], the centre of "
-    "gravity the sum of l * softmax(scores)[l]."
+    "With weights s = softmax(scores): gamma times the sum of s[l] states[l], and that of l s[l]."
 )
-OPTIONS = [{"shape": shape} for shape in ((4, 3, 5), (7, 2, 6), (4, 4, 4), (5, 1, 3))]
-OPTIONS[1]["kind"] = "learnt"
+HINT = "The layers are added up, places and units stay."
+some = [{"shape": shape} for shape in ((4, 3, 5), (4, 4, 4), (5, 1, 3))]
+some.append({"shape": (7, 2, 6), "kind": "learnt"})
 for name, points, what in (
     ("the mixed states", 4, "mixed"),
     ("the centre of gravity", 3, "centre"),
 ):
-    draws = [Draw("layers", options, observe=what) for options in OPTIONS]
-    ANSWERS.part(name, points, draws, RULE, "The layers are added up, places and units stay.")
-FAR = "A constant added to all scores changes nothing."
-scores = ([1000.0, 999.0, 1001.5], [-2000.0, -2000.0, -2003.0], [0.0, 5000.0, 0.0])
-far = [Draw("layers", {"shape": (3, 4, 2), "scores": some}, FAR, 1e-8) for some in scores]
-far += [
-    Draw("layers", {"shape": (7, 2, 3), "scores": [0.3] * 7}, "Equal scores: L / 2.", 1e-9),
-    Draw("layers", {"shape": (1, 2, 3)}, "A single layer is layer 0.", 1e-9),
-    Draw("layers", {"shape": (3, 2, 3), "gamma": None}, "Without `gamma` it is 1.", 1e-9),
-]
+    ANSWERS.part(name, points, draws("layers", some, "", 1e-5, observe=what), RULE, HINT)
+scores = ([1000.0, 999.0, 1001.5], [-2000.0, -2000.0, -2003.0], [0.0, 5000.0, 0.0], [0.3] * 3)
+far = [{"shape": (3, 4, 2), "scores": row} for row in scores]
+far = draws("layers", far, "A constant added to all scores changes nothing.")
+far += draws("layers", [{"shape": (1, 2, 3)}], "A single layer is layer 0.")
+far += draws("layers", [{"shape": (3, 2, 3), "gamma": None}], "Without `gamma` it is 1.")
 ANSWERS.part("scores far apart, one layer", 2, far, RULE, held_out=True)
 SHIFTED = {"shape": (5, 3, 4), "size": 20.0, "shift": 300.0, "gamma": 0.001}
-kinds = [SHIFTED | {"dtype": kind} for kind in ("float16", "bfloat16", "float32", "float64")]
-kinds += [{"shape": (4, 2, 3), "size": size, "kind": "turned"} for size in (1e-5, 1e5)]
-NOTE = "States of any float type and scale: convert to float64 first."
-exact = [Draw("layers", options, NOTE, 1e-10) for options in kinds]
-ANSWERS.part("precision", 2, exact, RULE, held_out=True)
+some = [SHIFTED | {"dtype": kind} for kind in ("float16", "bfloat16", "float32", "float64")]
+some += [{"shape": (4, 2, 3), "size": size, "kind": "turned"} for size in (1e-5, 1e5)]
+NOTE = "States of any float type and size: convert to float64 first."
+ANSWERS.part("precision", 2, draws("layers", some, NOTE, 1e-10), RULE, held_out=True)
