@@ -7,7 +7,7 @@ small random models and tables, and nothing of an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any
@@ -59,9 +59,14 @@ class Draw:
 
 
 def draws(
-    builder: str, options: Iterable[dict[str, Any]], note: str = "", tolerance: float = 1e-9, **more
+    builder: str, *options: dict[str, Any] | tuple, note: str = "", tolerance: float = 1e-9, **more
 ) -> list[Draw]:
-    """A draw for each of these options of one builder, alike in all else."""
+    """A draw for each of these options of one builder, alike in all else.
+
+    A tuple stands for the option ``of``, which says what an input is made of: ``(4, 3)`` is
+    ``{"of": (4, 3)}``.
+    """
+    options = [one if isinstance(one, dict) else {"of": one} for one in options]
     return [Draw(builder, one, note, tolerance, **more) for one in options]
 
 

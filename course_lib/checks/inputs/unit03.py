@@ -11,9 +11,9 @@ from course_lib.checks.results import Wrong
 ROW, TABLE = np.zeros(1), np.zeros((1, 1))
 
 
-def given(rng, arguments):
-    """Arguments that are written down in the draw."""
-    return tuple(arguments)
+def given(rng, of):
+    """Arguments that are written down in the draw; of a text each letter is a word."""
+    return tuple(list(one) if isinstance(one, str) else one for one in of)
 
 
 def _read(answer, like) -> Plain:
@@ -40,10 +40,10 @@ def _entries(like, **wanted):
     return observe
 
 
-def _text(rng, types, size, frequent=False):
-    """The word at each place, each type at least once; ``frequent``: some occur much oftener."""
+def _text(rng, types, size):
+    """The word at each place, each type at least once, and some much oftener than others."""
     names = [f"word{k}" for k in rng.permutation(90)[:types]]
-    rates = 1.0 / np.arange(1, types + 1) ** (1.5 if frequent else 0.0)
+    rates = np.arange(1, types + 1) ** -1.5
     rest = rng.choice(types, size=size - types, p=rates / rates.sum())
     return [names[k] for k in rng.permutation(np.concatenate([np.arange(types), rest]))]
 
@@ -64,13 +64,13 @@ BOTH = "A word stands in both halves: divide the words, and let all places of a 
 ASCENDING = "The places of a half must come in ascending order."
 
 
-def text(rng, shape, capitals=False, unheard=()):
-    """A text of ``shape`` (types, places, share), the types in a random order, and the share.
+def text(rng, of, capitals=False, unheard=()):
+    """A text of ``of`` (types, places, share), the types in a random order, and the share.
 
-    Some words are frequent; the last one of the order is never needed.
+    The last word of the order is never needed.
     """
-    types, size, share = shape
-    words = _text(rng, types, size, frequent=True)
+    types, size, share = of
+    words = _text(rng, types, size)
     order = [*dict.fromkeys(words), *unheard]
     while order[-1] in unheard or words.count(order[-1]) >= (1 - share) * size - 1:
         order = [str(word) for word in rng.permutation(order)]
@@ -101,16 +101,16 @@ majority = _entries(SHARES, majority="majority")
 by_word = _entries(SHARES, word="word")
 
 
-def corpus(rng, shape, unknown=False):
-    """Texts of ``shape`` (training places, test places, types) over four classes.
+def corpus(rng, of, unknown=False):
+    """Texts of ``of`` (training places, test places, types) over four classes.
 
     Half of the time a word has its own favourite label; some words stand in one half only. The
     majority class of training is neither the first, nor the last, nor that of the test half. With
     ``unknown`` training has none of the words of the test half.
     """
-    names = [f"word{k}" for k in rng.permutation(90)[: shape[2]]]
+    names = [f"word{k}" for k in rng.permutation(90)[: of[2]]]
     most = 1 + int(rng.integers(2))
-    likes = dict(zip(names, rng.integers(4, size=shape[2]).tolist(), strict=True))
+    likes = dict(zip(names, rng.integers(4, size=of[2]).tolist(), strict=True))
     likes[names[1]] = most
 
     def half(among, size, most):
@@ -120,8 +120,8 @@ def corpus(rng, shape, unknown=False):
         kinds = [likes[word] if u < 0.5 else most if u < 0.85 else r for word, u, r in pairs]
         return words, kinds
 
-    known = half(names[:-3], shape[0], most)
-    words, labels = half(names[2:], shape[1], most + 1)
+    known = half(names[:-3], of[0], most)
+    words, labels = half(names[2:], of[1], most + 1)
     return *known, [f"new {word}" for word in words] if unknown else words, labels
 
 
@@ -161,19 +161,19 @@ class Trial:
         return self.lot[(self.drawn - 1) % len(self.lot)]
 
 
-def trial(rng, shape, repeats=None, own=0.9, span=(0.2, 0.7), lot=None, capitals=False):
-    """A text of ``shape`` (types, places, classes), a probe, a lot, and perhaps ``repeats``.
+def trial(rng, of, own=0.9, span=(0.2, 0.7), lot=None, capitals=False):
+    """A text, a probe, a lot, of ``of`` (types, places, classes, and the repeats if any).
 
     The accuracy is ``own`` on its labels, which no control task can have, and in ``span`` else.
     """
-    types, size, classes = shape
+    types, size, classes, *repeats = of
     words = _text(rng, types, size)
     again = next(i for i, word in enumerate(words) if word in words[:i])
     labels = rng.integers(classes, size=size).tolist()
     labels[again] = (labels[words.index(words[again])] + 1) % classes
     made = Trial(rng, labels, own, span, lot or rng.integers(classes, size=1999).tolist())
     words = _spelled(rng, words) if capitals else words
-    return words, labels, made.accuracy, made.draw, *([] if repeats is None else [repeats])
+    return words, labels, made.accuracy, made.draw, *repeats
 
 
 def control_tasks(call, words, labels, accuracy, draw, repeats):
@@ -219,8 +219,9 @@ class Learner:
         return scores.log_softmax(1).numpy()
 
 
-def code(rng, classes, ends, size=None, kinds=None, spread=1.0):
-    """Labels of so many ``kinds`` (default: of all classes), where blocks end, and a probe."""
+def code(rng, of, size=None, kinds=None, spread=1.0):
+    """Labels of ``kinds`` (default: all) classes, and a probe, for ``of`` (classes, ends)."""
+    classes, ends = of
     size = ends[-1] if size is None else size
     kinds = rng.permutation(classes)[: kinds or classes]
     labels = rng.permutation([*kinds, *rng.choice(kinds, size=size - len(kinds))]).tolist()
@@ -240,14 +241,14 @@ mixed = _entries((TABLE, 0.0), mixed=0)
 centre = _entries((TABLE, 0.0), centre=1)
 
 
-def layers(rng, shape, scores=None, gamma=0.0, dtype="float64", size=1.0, shift=0.0, kind=""):
+def layers(rng, of, scores=None, gamma=0.0, dtype="float64", size=1.0, shift=0.0, kind=""):
     """States [L + 1, N, d], their scores, and gamma (random, unless it is given; None: left out).
 
     ``kind`` "learnt": the scores require a gradient; "turned": the states lie in memory in another
     order.
     """
-    states = torch.tensor(rng.normal(size=shape) * size + shift).to(getattr(torch, dtype))
-    scores = rng.normal(size=shape[0]) * 1.5 + 0.7 if scores is None else scores
+    states = torch.tensor(rng.normal(size=of) * size + shift).to(getattr(torch, dtype))
+    scores = rng.normal(size=of[0]) * 1.5 + 0.7 if scores is None else scores
     scores = torch.tensor(scores, dtype=states.dtype, requires_grad=kind == "learnt")
     if kind == "turned":
         states = states.permute(2, 1, 0).contiguous().permute(2, 1, 0)
@@ -269,18 +270,18 @@ def _mixture(rng, size, width, classes):
     return x + 3.0 * rng.normal(size=width), labels
 
 
-def classes(rng, shape, new=0, names=None, dtype="float64", far=0.0, scale=1.0, thin=1.0, kind=""):
-    """States of ``shape`` (N, d, K), labels, and ``new`` states; 0: the same ones again.
+def classes(rng, of, new=0, names=None, dtype="float64", far=0.0, scale=1.0, thin=1.0, kind=""):
+    """States of ``of`` (N, d, K), labels, and ``new`` states; 0: the same ones again.
 
     ``thin`` shrinks one unit. ``kind`` "constant" adds two constant units, "tilted" three
     directions without variance; "learnt" states require a gradient, "turned" ones lie in memory by
     columns.
     """
-    x, labels = _mixture(rng, *shape)
-    other = _mixture(rng, new, *shape[1:])[0] if new else x
-    into = np.eye(shape[1], shape[1] + 2 * (kind == "constant"))
+    x, labels = _mixture(rng, *of)
+    other = _mixture(rng, new, *of[1:])[0] if new else x
+    into = np.eye(of[1], of[1] + 2 * (kind == "constant"))
     if kind == "tilted":
-        into = np.linalg.qr(rng.normal(size=[shape[1] + 3] * 2))[0][: shape[1]]
+        into = np.linalg.qr(rng.normal(size=[of[1] + 3] * 2))[0][: of[1]]
     into[0] *= thin
 
     def made(rows):
@@ -288,7 +289,7 @@ def classes(rng, shape, new=0, names=None, dtype="float64", far=0.0, scale=1.0, 
         rows = rows.T.contiguous().T if kind == "turned" else rows
         return rows.requires_grad_(kind == "learnt")
 
-    return made(x), torch.tensor(np.array(names or range(shape[2]))[labels]), made(other)
+    return made(x), torch.tensor(np.array(names or range(of[2]))[labels]), made(other)
 
 
 def guarded(call, x, labels, new):
@@ -311,18 +312,17 @@ interval = _entries(VERDICT, low="low", high="high")
 word = _entries(VERDICT, verdict="verdict")
 
 
-def _draws(rng, items, subspaces, number):
-    sizes = (items, subspaces)
-    return [tuple(rng.integers(n, size=n).tolist() for n in sizes) for _ in range(number)]
+def _draws(rng, *sizes):
+    return [tuple(rng.integers(n, size=n).tolist() for n in sizes) for _ in range(60)]
 
 
-def scene(rng, shape, cost, width=0.1, margin=None, harm=0.1, gain=0.0, unit=1.0):
-    """Scores of ``shape`` (C, n): a removal that costs ``cost`` beyond its controls on average.
+def scene(rng, of, gain=0.0, unit=1.0):
+    """Scores of ``of`` (C, n, cost, width, and the margin if any).
 
-    ``width`` is about half the interval of a bootstrap, ``harm`` what the controls cost; every
-    third item gains ``gain`` by the removal.
+    The controls cost .25, the removal ``cost`` more on average; ``width`` is about half the
+    interval of a bootstrap. Every third item gains ``gain`` by the removal.
     """
-    subspaces, items = shape
+    subspaces, items, cost, width, *margin = of
 
     def noise(*size):
         values = rng.exponential(size=size)
@@ -330,22 +330,23 @@ def scene(rng, shape, cost, width=0.1, margin=None, harm=0.1, gain=0.0, unit=1.0
 
     clean = rng.uniform(0.5, 1.0, size=items)
     steps = rng.permutation(np.linspace(-1, 1, subspaces) ** 3)[:, None] * width
-    controls = clean - harm - (steps - steps.mean()) / 2 + noise(*shape)
-    removed = clean - harm - cost - noise(items) * np.sqrt(items) / 2
+    controls = clean - 0.25 - (steps - steps.mean()) / 2 + noise(subspaces, items)
+    removed = clean - 0.25 - cost - noise(items) * np.sqrt(items) / 2
     removed[::3] += gain
-    scores = (clean * unit, removed * unit, controls * unit, _draws(rng, items, subspaces, 60))
-    return scores if margin is None else (*scores, margin)
+    scores = (clean * unit, removed * unit, controls * unit)
+    return *scores, _draws(rng, items, subspaces), *margin
 
 
-def counted(rng, subspaces, items, margin, draws=50):
-    """Items that are right (1) or wrong (0)."""
+def counted(rng, of):
+    """Scores of items that are right (1) or wrong (0), for ``of`` (C, n, margin)."""
+    subspaces, items, margin = of
     removed = rng.integers(2, size=items).astype(float)
     controls = (rng.random((subspaces, items)) < 0.8).astype(float)
-    return np.ones(items), removed, controls, _draws(rng, items, subspaces, draws), margin
+    return np.ones(items), removed, controls, _draws(rng, items, subspaces), margin
 
 
-def level(rng, removed, control, subspaces=2, margin=None):
-    """Four items with the same score everywhere: the interval is a single number."""
+def level(rng, of):
+    """Four items with equal scores, of ``of`` (C, removed, control, and the margin if any)."""
+    subspaces, removed, control, *margin = of
     draws = [([0, 1, 2, 3], list(range(subspaces)))] * 5
-    scores = np.ones(4), np.full(4, removed), np.full((subspaces, 4), control), draws
-    return scores if margin is None else (*scores, margin)
+    return np.ones(4), np.full(4, removed), np.full((subspaces, 4), control), draws, *margin

@@ -27,7 +27,8 @@ def share(hits, words):
     return sum(hits) / len(words)
 
 
-def measured(
+@ANSWERS.right
+def baselines(
     a, b, words, labels, top=lambda a, b, c, d: commonest(b), table=lambda a, b, c, d: (a, b),
     pick=commonest, unknown=None, rate=share,
 ):  # fmt: skip
@@ -38,15 +39,10 @@ def measured(
     if not words:
         raise ValueError("no place to measure on")
     most, own = top(a, b, words, labels), lists_of(*table(a, b, words, labels))
-    known = {word: pick(found) for word, found in own.items()}
-    guesses = [known.get(word, most if unknown is None else unknown) for word in words]
+    lookup = {word: pick(found) for word, found in own.items()}
+    guesses = [lookup.get(word, most if unknown is None else unknown) for word in words]
     hits = [guess == label for guess, label in zip(guesses, labels, strict=True)]
     return {"majority": rate([most == y for y in labels], words), "word": rate(hits, words)}
-
-
-@ANSWERS.right
-def baselines(*halves):
-    return measured(*halves)
 
 
 @ANSWERS.other
@@ -63,85 +59,72 @@ def with_numpy(train_words, train_labels, test_words, test_labels):
     return {"word": np.mean(np.array(guess) == test), "majority": np.mean(mode(y) == test)}
 
 
-def known_only(a, b, words, labels):
-    """The word baseline on places of words that training has."""
-    kept = [pair for pair in zip(words, labels, strict=True) if pair[0] in a] or [("", None)]
-    found = measured(a, b, *map(list, zip(*kept, strict=True)))
-    return measured(a, b, words, labels) | {"word": found["word"]}
+def known(a, words, labels):
+    """The test places of words that training has, if any."""
+    return zip(*(pair for pair in zip(words, labels, strict=True) if pair[0] in a), strict=True)
 
 
 KNOW = "the baseline may know the training labels only."
-MAJORITY = "for words that training did not have the baseline says the majority class."
+MAJORITY = "for words that training did not have it says the majority class."
 WON = "label of a word won; take its most frequent one."
-ANSWERS.variants(
-    measured,
-    rate={
+ANSWERS.variants(baselines, rate={
         "This is the share of errors; return that of hits.": lambda hits, w: 1 - share(hits, w),
         "You counted the hits; return their share.": lambda hits, words: sum(hits),
         "You averaged over words; take all places.":
-            lambda hits, words: np.mean([*map(np.mean, lists_of(words, hits).values())]),
-    },
-    pick={
-        f"The last {WON}": lambda found: found[-1],
+            lambda hits, words: np.mean([*map(np.mean, lists_of(words, hits).values())])},
+    pick={f"The last {WON}": lambda found: found[-1],
         f"The first {WON}": lambda found: found[0],
         f"The largest {WON}": max,
-        f"The smallest {WON}": min,
         "Of two equally frequent labels of a word take the smaller one.":
-            lambda found: max(found, key=lambda label: (found.count(label), label)),
-    },
-    top={
-        f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
+            lambda found: max(found, key=lambda label: (found.count(label), label))},
+    top={f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
         f"You took that of both halves together; {KNOW}": lambda a, b, c, d: commonest(b + d),
-        "You used the label of the largest number, not the commonest.": lambda a, b, c, d: max(b),
-    },
-    table={
-        "You looked the words up in the test half; use training.": lambda a, b, c, d: (c, d),
-        "You looked the words up in both halves; use training.": lambda a, b, c, d: (a + c, b + d),
-    },
-    unknown={f"They count as errors, but {MAJORITY}": "", f"They get label 0, but {MAJORITY}": 0},
-)  # fmt: skip
+        "You used the label of the largest number, not the commonest.": lambda a, b, c, d: max(b)},
+    table={"You looked the words up in the test half; use training.": lambda a, b, c, d: (c, d),
+        "You looked the words up in both halves; use training.": lambda a, b, c, d: (a + c, b + d)},
+    unknown={f"Unknown words count as errors, but {MAJORITY}": "",
+        f"Unknown words get label 0, but {MAJORITY}": 0})  # fmt: skip
 MISTAKES = {
-    "You measured on the training half.": lambda a, b, *_: measured(a, b, a, b),
-    "This is chance, 1 / K.": lambda *x: measured(*x) | {"majority": 1 / len({*x[1], *x[3]})},
+    "You measured on the training half.": lambda a, b, *_: baselines(a, b, a, b),
+    "This is chance, 1 / K.": lambda *x: baselines(*x) | {"majority": 1 / len({*x[1], *x[3]})},
     "You divided by the size of the training half.":
-        lambda a, *rest: measured(a, *rest, rate=lambda hits, words: sum(hits) / len(a)),
+        lambda a, *rest: baselines(a, *rest, rate=lambda hits, words: sum(hits) / len(a)),
     "The word makes no difference in your answer.":
-        lambda *x: dict.fromkeys(("majority", "word"), measured(*x)["majority"]),
+        lambda *x: dict.fromkeys(("majority", "word"), baselines(*x)["majority"]),
     "The two baselines are exchanged.":
-        lambda *x: dict(zip(("word", "majority"), measured(*x).values(), strict=True)),
-    f"You left out words, but {MAJORITY}": known_only,
+        lambda *x: dict(zip(("word", "majority"), baselines(*x).values(), strict=True)),
+    f"You left out unknown words, but {MAJORITY}":
+        lambda a, b, *c: baselines(a, b, *c) | {"word": baselines(a, b, *known(a, *c))["word"]},
 }  # fmt: skip
 HELD_OUT = {
     "Of equally frequent labels the smallest is the majority class, wherever it stands.":
-        lambda *x: measured(*x, top=lambda a, b, *_: Counter(b).most_common(1)[0][0]),
+        lambda *x: baselines(*x, top=lambda a, b, *_: Counter(b).most_common(1)[0][0]),
     "'a' and 'A' are two words here.":
-        lambda a, b, c, d: measured([w.lower() for w in a], b, [w.lower() for w in c], d),
+        lambda a, b, c, d: baselines([w.lower() for w in a], b, [w.lower() for w in c], d),
     "A negative number is a class like any other.":
-        lambda a, b, c, d: measured(a, list(map(abs, b)), c, list(map(abs, d))),
+        lambda a, b, c, d: baselines(a, list(map(abs, b)), c, list(map(abs, d))),
 }  # fmt: skip
 ANSWERS.mistakes_of(MISTAKES)
 ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "The majority baseline always says the most frequent label of the training half."
-some = [{"shape": shape} for shape in ((40, 25, 9), (30, 33, 9), (55, 20, 9), (31, 47, 9))]
-ANSWERS.part("the majority class", 3, draws("corpus", some, observe="majority"), RULE)
+some = draws("corpus", (40, 25, 9), (30, 33, 9), (55, 20, 9), (31, 47, 9), observe="majority")
+ANSWERS.part("the majority class", 3, some, RULE)
 RULE = "For each test word its own most frequent training label, or else the majority class."
-shapes = ((40, 25, 12), (30, 33, 12), (55, 20, 30), (31, 47, 25), (60, 51, 12))
-some = draws("corpus", [{"shape": shape} for shape in shapes], observe="by_word")
-ANSWERS.part("a table of words", 5, some, RULE)
-fixed = {  # words and labels of the training half, of the test half
-    "Of equally frequent labels the smallest is taken, wherever it stands.": (
-        ("aab", [7, 3, 3], "acbb", [3, 7, 3, 9]), ("aabb", [-2, 5, 5, -2], "abc", [-2, -2, 5]),
-        ("abbc", [4, 4, 0, 0], "bdd", [0, 4, 0]), ("aab", [12, 11, 10], "axbx", [11, 10, 10, 12]),
-        ("x", [9], "yx", [9, 2]),
+some = ((40, 25, 12), (30, 33, 12), (55, 20, 30), (31, 47, 25), (60, 51, 12))
+ANSWERS.part("a table of words", 5, draws("corpus", *some, observe="by_word"), RULE)
+hard = [
+    *draws(
+        "given", ("aab", [7, 3, 3], "acbb", [3, 7, 3, 9]), ("abbc", [4, 4, 0, 0], "bdd", [0, 4, 0]),
+        ("aabb", [-2, 5, 5, -2], "abc", [-2, -2, 5]), ("x", [9], "yx", [9, 2]),
+        ("aab", [12, 11, 10], "axbx", [11, 10, 10, 12]), note="Of equals take the smallest label.",
     ),
-    "Here 'a' is not 'A'.": [("Aaa", [1, 0, 0], "AaA", [1, 0, 1])],
-    "Here a class is negative.": [("aaab", [-1, -1, 1, 2], "aa", [1, -1])],
-}  # fmt: skip
-hard = draws("corpus", [{"shape": (50, 30, 12), "unknown": True}], "No test word is known.")
-for note, cases in fixed.items():
-    hard += draws("given", [{"arguments": [*map(list, case)]} for case in cases], note)
+    *draws("given", ("Aaa", [1, 0, 0], "AaA", [1, 0, 1]), note="Here 'a' is not 'A'."),
+    *draws("given", ("aaab", [-1, -1, 1, 2], "aa", [1, -1]), note="Here a class is negative."),
+    *draws("corpus", {"of": (50, 30, 12), "unknown": True}, note="No test word is known."),
+]  # fmt: skip
 ANSWERS.part("ties, unknown words, any labels", 3, hard, RULE, held_out=True)
 NOTE = "An empty half, or words and labels that differ in number, must raise ValueError."
 bad = (("", [], "a", [1]), ("a", [1], "", []), ("ab", [1], "a", [1]), ("a", [1], "ab", [1]))
-bad = draws("given", [{"arguments": [*map(list, case)]} for case in bad], NOTE, refused=True)
-ANSWERS.part("nothing to count", 1, bad, NOTE, held_out=True)
+ANSWERS.part(
+    "nothing to count", 1, draws("given", *bad, note=NOTE, refused=True), NOTE, held_out=True
+)

@@ -17,7 +17,8 @@ def by_lot(words, draw):
     return [own[word] if word in own else own.setdefault(word, draw()) for word in words]
 
 
-def measured(
+@ANSWERS.right
+def selectivity(
     words, labels, accuracy, draw, repeats=3, lots=by_lot,
     finish=lambda task, mean, controls: (task - mean, mean),
 ):  # fmt: skip
@@ -26,11 +27,6 @@ def measured(
     controls = [accuracy(lots(words, draw)) for _ in range(repeats)]
     found = finish(accuracy(labels), np.mean(controls), controls)
     return dict(zip(("selectivity", "control"), found, strict=True))
-
-
-@ANSWERS.right
-def selectivity(*given):
-    return measured(*given)
 
 
 @ANSWERS.other
@@ -62,78 +58,68 @@ def zero_is_no_label(words, draw):
 
 TAKE = "the control tasks; take their mean."
 ORDER = "Words draw as they first occur in the text, and not"
-ANSWERS.variants(
-    measured,
-    finish={
+ANSWERS.variants(selectivity, finish={
         "The sign is turned round: task minus control.": lambda a, mean, c: (mean - a, mean),
         "You returned an absolute value: keep the sign.": lambda a, mean, c: (abs(a - mean), mean),
         "The two entries are exchanged.": lambda a, mean, c: (mean, a - mean),
         "Under selectivity stands the accuracy on the task.": lambda a, mean, c: (a, mean),
         "You divided the two accuracies; subtract.": lambda a, mean, c: (a / mean, mean),
-        "You made selectivity relative; subtract only.": lambda a, mean, c: (1 - mean / a, mean),
-        "Under control stands the accuracy on the task.": lambda a, mean, c: (a - mean, a),
         f"You added up {TAKE}": lambda a, mean, c: (a - sum(c), sum(c)),
         f"You took only one of {TAKE}": lambda a, mean, c: (a - c[0], c[0]),
         f"You took the best of {TAKE}": lambda a, mean, c: (a - max(c), max(c)),
-        f"You took the worst of {TAKE}": lambda a, mean, c: (a - min(c), min(c)),
-        f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c)),
-    },
+        f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c))},
     lots={
         f"{ORDER} in another order (of the alphabet).": drawn_for(lambda words: sorted(set(words))),
         f"{ORDER} in another order (from the end).": drawn_for(lambda w: dict.fromkeys(w[::-1])),
         told.PER_PLACE: lambda words, draw: [draw() for _ in words],
         told.ONE_LABEL: lambda words, draw: [draw()] * len(words),
-        told.DRAWN: draws_for_nothing,
-    },
-)
-ANSWERS.variants(measured, lots={told.DRAWN: zero_is_no_label})
+        told.DRAWN: draws_for_nothing})  # fmt: skip
+ANSWERS.variants(selectivity, lots={told.DRAWN: zero_is_no_label})
 
 
 def same_task(words, labels, accuracy, draw, repeats=3):
     task = by_lot(words, draw)
-    return measured(words, labels, accuracy, draw, repeats, lots=lambda *_: task)
+    return selectivity(words, labels, accuracy, draw, repeats, lots=lambda *_: task)
 
 
 def shuffled(words, labels, *rest):
     rng = random.Random(0)
-    return measured(words, labels, *rest, lots=lambda *_: rng.sample(labels, len(labels)))
+    return selectivity(words, labels, *rest, lots=lambda *_: rng.sample(labels, len(labels)))
 
 
 WHOLE = {
     told.SHUFFLED: shuffled,
     told.SAME_TASK: same_task,
-    told.NEVER: lambda w, y, a, *rest: measured(w, y, lambda _: 0.5, *rest),
-    told.NO_CONTROL: lambda w, y, a, *rest: measured(w, y, a, *rest, lots=lambda *_: y),
-    told.NO_TASK: lambda w, y, a, *rest: measured(w, y, lambda task: task == y or a(task), *rest),
-    told.REPEATS: lambda w, y, a, draw, n=3: measured(w, y, a, draw, n and n + 1),
-    "You subtracted chance, not the accuracy on the control task.":
-        lambda *x: measured(*x, finish=lambda a, mean, c: (a - 1 / len(set(x[1])), mean)),
+    told.NEVER: lambda w, y, a, *rest: selectivity(w, y, lambda _: 0.5, *rest),
+    told.NO_CONTROL: lambda w, y, a, *rest: selectivity(w, y, a, *rest, lots=lambda *_: y),
+    told.NO_TASK: lambda w, y, a, *rest: selectivity(w, y, lambda task: task == y or a(task), *rest),
+    told.REPEATS: lambda w, y, a, draw, n=3: selectivity(w, y, a, draw, n and n + 1),
 }  # fmt: skip
 HELD_OUT = {
-    "Without `repeats` there are 3 control tasks.": lambda *x: measured(*x, *[2][len(x) - 4 :]),
+    "Without `repeats` there are 3 control tasks.": lambda *x: selectivity(*x, *[2][len(x) - 4 :]),
     "Here 'a' and 'A' are two words; yours made one of them.":
-        lambda words, *rest: measured([word.lower() for word in words], *rest),
+        lambda words, *rest: selectivity([word.lower() for word in words], *rest),
 }  # fmt: skip
 ANSWERS.mistakes_of(WHOLE)
 ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "Control is the mean over control tasks, selectivity the accuracy on the task minus that."
-EASY, HARD = {"own": 0.9, "span": (0.2, 0.7)}, {"own": 0.35, "span": (0.5, 0.8)}
+SPANS = {"own": 0.9, "span": (0.2, 0.7)}, {"own": 0.35, "span": (0.5, 0.8)}
 PARTS = {
     ("one label for each word", 5): ((5, 14, 2, 1), (9, 30, 4, 1), (12, 25, 3, 1)),
     ("several control tasks", 4): ((5, 14, 2, 3), (8, 20, 5, 4), (10, 26, 3, 2)),
 }
 for part, shapes in PARTS.items():
-    some = [{"shape": s, "repeats": n} | span for *s, n in shapes for span in (EASY, HARD)]
-    ANSWERS.part(*part, draws("trial", some, observe="control_tasks"), RULE)
+    some = [{"of": of} | span for of in shapes for span in SPANS]
+    ANSWERS.part(*part, draws("trial", *some, observe="control_tasks"), RULE)
 EQUAL = "0 is a label like any other, and two words may draw the same one."
-FEW = {"shape": (3, 5, 2), "repeats": 2, "span": (0.3, 0.9)}
+FEW = {"of": (3, 5, 2, 2), "span": (0.3, 0.9)}
 hard = [
-    *draws("trial", [{"shape": (6, 18, 3), "repeats": 2, "capitals": True}], "'a' is not 'A'."),
-    *draws("trial", [{"shape": (5, 15, 3)}], "Without `repeats` there are 3 control tasks."),
-    *draws("trial", [FEW | {"lot": [0]}, FEW | {"lot": [0, 0, 1]}], EQUAL),
-    *draws("trial", [{"shape": (3, 9, 2), "repeats": 12}], "Here are many control tasks."),
+    *draws("trial", {"of": (6, 18, 3, 2), "capitals": True}, note="Here 'a' is not 'A'."),
+    *draws("trial", (5, 15, 3), note="Without `repeats` there are 3 control tasks."),
+    *draws("trial", FEW | {"lot": [0]}, FEW | {"lot": [0, 0, 1]}, note=EQUAL),
+    *draws("trial", (3, 9, 2, 12), note="Here are many control tasks."),
 ]
 ANSWERS.part("defaults, label 0, equal lots", 3, hard, RULE, held_out=True)
 NOTE = "Without a control task there is no selectivity: raise ValueError."
-bad = draws("trial", [FEW | {"repeats": n} for n in (0, -1)], NOTE, refused=True)
+bad = draws("trial", (3, 5, 2, 0), (3, 5, 2, -1), note=NOTE, refused=True)
 ANSWERS.part("no control task", 1, bad, RULE, held_out=True)

@@ -17,7 +17,8 @@ def own(table, labels, start, stop):
     return sum(table[place][labels[place]] for place in range(start, stop))
 
 
-def coded(
+@ANSWERS.right
+def online_code(
     labels, classes, ends, probe, seen=lambda start, *_: start, logp=own, unit=lambda n: log(2),
     first=lambda y, k, ends: ends[0] * log(k), ratio=lambda bits, n, k, ends: n * log2(k) / bits,
 ):  # fmt: skip
@@ -29,11 +30,6 @@ def coded(
     nats -= sum(logp(probe(seen(*pair, ends)), labels, *pair) for pair in pairs)
     bits = nats / unit(len(labels))
     return {"bits": bits, "compression": ratio(bits, len(labels), classes, ends)}
-
-
-@ANSWERS.right
-def online_code(labels, classes, ends, log_probs):
-    return coded(labels, classes, ends, log_probs)
 
 
 @ANSWERS.other
@@ -50,28 +46,17 @@ def one_label_after_the_other(labels, classes, ends, log_probs):
     return {"compression": torch.tensor(uniform / sum(costs)), "bits": np.float64(sum(costs))}
 
 
-ANSWERS.variants(
-    coded,
-    ratio={
+ANSWERS.variants(online_code, ratio={
         "Compression is upside down.": lambda bits, n, k, e: bits / n / log2(k),
         "The uniform code is in nats.": lambda bits, n, k, e: n * log(k) / bits,
         "You returned the bits that are saved.": lambda bits, n, k, e: n * log2(k) - bits,
         "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
-        "The uniform code is N log2 K, not log2 K.": lambda bits, n, k, e: log2(k) / bits,
-        "The uniform code is N log2 K, not N K.": lambda bits, n, k, e: n * k / bits,
-        "You compared with N bits; a label costs log2 K.": lambda bits, n, k, e: n / bits,
-        "The uniform code has N labels.": lambda bits, n, k, e: (n - e[0]) * log2(k) / bits,
-        "You divided by the code without its first block.":
-            lambda bits, n, k, e: n * log2(k) / (bits - e[0] * log2(k)),
-    },
-    first={
-        "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
+        "The uniform code is N log2 K, not log2 K.": lambda bits, n, k, e: log2(k) / bits},
+    first={"The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
         "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
-        "K is `classes`, not those seen so far.": lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
-        "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2),
-    },
+        "K is `classes`, not those of the block.": lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
+        "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2)},
     logp={
-        "All labels cost log2 K in your code.": lambda t, y, a, b: (a - b) * log(t.shape[1]),
         "You took the most probable class, not the label.": lambda t, y, a, b: t[a:b].max(1).sum(),
         "You added up all classes; take the label.": lambda t, y, a, b: t[a:b].sum(),
         "You averaged over the labels of a block.": lambda t, y, a, b: own(t, y, a, b) / (b - a),
@@ -81,58 +66,50 @@ ANSWERS.variants(
         "Your blocks are shifted by one place.":
             lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
         "You mixed the units: later blocks are in nats.": lambda *block: own(*block) * log(2),
-        "The sign of the learnt blocks is turned round.": lambda *block: -own(*block),
-    },
-    unit={
-        "The sign is turned round: a code length is positive.": lambda n: -log(2),
+        "The sign of the learnt blocks is turned round.": lambda *block: -own(*block)},
+    unit={"The sign is turned round: a code length is positive.": lambda n: -log(2),
         "This is the length in nats; divide by ln 2 for bits.": lambda n: 1.0,
-        "This is the length per label, not that of the code.": lambda n: n * log(2),
-        "You divided by ln 2 twice.": lambda n: log(2) ** 2,
-        "You used the logarithm to base 10; bits are base 2.": lambda n: log(10),
-    },
-    seen={
-        "Your probe has seen the block itself.": lambda a, b, e: b,
-        "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
-    },
-)  # fmt: skip
+        "This is the length per label, not that of the code.": lambda n: n * log(2)},
+    seen={"Your probe has seen the block itself.": lambda a, b, e: b,
+        "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0]})  # fmt: skip
 
 
 @ANSWERS.mistake("You used one probe that has seen all labels. The receiver does not have it.")
 def last_probe_for_all(labels, classes, ends, log_probs):
     table = log_probs(len(labels))
     first = -own(table, labels, 0, ends[0]) if ends else 0.0
-    return coded(labels, classes, ends, lambda seen: table, first=lambda *_: first)
+    return online_code(labels, classes, ends, lambda seen: table, first=lambda *_: first)
 
 
 @ANSWERS.mistake("The code is infinite: exp(log p) is 0 for a probe that is sure.", held_out=True)
 def through_probabilities(labels, classes, ends, log_probs):
     with np.errstate(divide="ignore", under="ignore"):
-        return coded(labels, classes, ends, lambda seen: np.log(np.exp(log_probs(seen))))
+        return online_code(labels, classes, ends, lambda seen: np.log(np.exp(log_probs(seen))))
 
 
 HELD_OUT = {
-    ONCE: lambda y, k, ends, probe: [coded(y, k, ends, probe) for _ in range(2)][0],
+    ONCE: lambda y, k, ends, probe: [online_code(y, k, ends, probe) for _ in range(2)][0],
     "K is `classes`, also where a class does not occur among the labels.":
-        lambda y, k, ends, probe: coded(y, max(2, len({*y})), ends, probe),
+        lambda y, k, ends, probe: online_code(y, max(2, len({*y})), ends, probe),
 }  # fmt: skip
 ANSWERS.mistakes_of(HELD_OUT, held_out=True)
 RULE = "The first block costs log2 K a label, later ones -log2 p by the probe of all labels before."
 SIZES = ((3, [3, 6, 12]), (5, [2, 6, 9, 20]), (2, [5, 9, 14, 15]), (4, [1, 9]))
-for name, points in {"bits": 6, "compression": 3}.items():
-    some = draws("code", [{"classes": k, "ends": ends} for k, ends in SIZES], observe=name)
-    ANSWERS.part(name, points, some, f"{RULE} Compression is N log2 K over the bits.")
+ANSWERS.part("bits", 6, draws("code", *SIZES, observe="bits"), RULE)
+RATIO = "Compression is the uniform code, N log2 K bits, over the length of your code."
+ANSWERS.part("compression", 3, draws("code", *SIZES, observe="compression"), RATIO)
 HARD = {
-    "One block: no probe.": {"classes": 3, "ends": [7]},
-    "A single label.": {"classes": 2, "ends": [1], "kinds": 1},
-    "Some classes do not occur.": {"classes": 5, "ends": [2, 5, 10], "kinds": 2},
-    "This probe is sure, and wrong.": {"classes": 3, "ends": [2, 5, 10], "spread": 900.0},
-    "Blocks of one label.": {"classes": 2, "ends": [1, 2, 3, 40]},
+    "One block: no probe.": {"of": (3, [7])},
+    "A single label.": {"of": (2, [1]), "kinds": 1},
+    "Some classes do not occur.": {"of": (5, [2, 5, 10]), "kinds": 2},
+    "This probe is sure, and wrong.": {"of": (3, [2, 5, 10]), "spread": 900.0},
+    "Blocks of one label.": {"of": (2, [1, 2, 3, 40])},
 }
-hard = [draw for note, one in HARD.items() for draw in draws("code", [one], note, observe="once")]
+hard = [
+    one for note, some in HARD.items() for one in draws("code", some, note=note, observe="once")
+]
 ANSWERS.part("one block, sure probes", 3, hard, RULE, held_out=True)
-BAD = (
-    "These ends must raise ValueError: blocks follow each other, none is empty, the last ends at N."
-)
+BAD = "Blocks follow each other, none is empty, and the last ends at N; else raise ValueError."
 bad = ([], [0, 6], [2, 4], [2, 2, 6], [4, 2, 6], [2, 7], [3, 6, 6], [-1, 6])
-bad = [{"classes": 2, "ends": ends, "size": 6} for ends in bad]
-ANSWERS.part("blocks in disorder", 2, draws("code", bad, BAD, refused=True), RULE, held_out=True)
+bad = draws("code", *({"of": (2, ends), "size": 6} for ends in bad), note=BAD, refused=True)
+ANSWERS.part("blocks in disorder", 2, bad, RULE, held_out=True)

@@ -1,5 +1,7 @@
 """03.5, scalar mix and centre of gravity: answers, mistakes and draws (instructors only)."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn.functional import normalize, one_hot
@@ -18,16 +20,12 @@ def total(weights, states):
     return torch.einsum("l,lnd->nd", weights, states)
 
 
-def mix(states, scores, gamma=1.0, weights=soft, mixed=None, centre=None):
+@ANSWERS.right
+def scalar_mix(states, scores, gamma=1.0, weights=soft, mixed=None, centre=None):
     x, shares = states.double(), weights(scores.double())
     h, place = gamma * total(shares, x), shares @ torch.arange(len(x)).double()
     h = h if mixed is None else mixed(h, gamma, x, shares)
     return h, place if centre is None else centre(place, gamma, x, shares)
-
-
-@ANSWERS.right
-def scalar_mix(*given):
-    return mix(*given)
 
 
 @ANSWERS.other
@@ -53,15 +51,12 @@ WEIGHTS = {
     "You used the sigmoid of each score; the weights of a softmax sum to 1.": torch.sigmoid,
     "You used log_softmax; the weights are probabilities.": lambda a: a.log_softmax(0),
     "The layers are in reverse order: layer 0 is the embedding.": lambda a: soft(a).flip(0),
-    "You used softmax of the negative scores.": lambda a: soft(-a),
     "You took the layer with the highest score only.": lambda a: one_hot(a.argmax(), len(a)).double(),
 }  # fmt: skip
 MIXED = {
     "gamma is missing: it scales the whole sum.": lambda h, gamma, *_: h / gamma,
     "You divided by gamma; it multiplies the sum.": lambda h, gamma, *_: h / gamma**2,
-    "You used gamma without its sign.": lambda h, gamma, *_: h * np.sign(gamma),
     "You divided by the number of layers; the weights sum to 1.": lambda h, g, x, _: h / len(x),
-    "You normalised the states before mixing.": lambda h, g, x, w: g * total(w, normalize(x, dim=-1)),
     "You mixed the places; mix the layers.": lambda h, g, x, w: g * total(w, x.transpose(0, 1)),
     "You mixed the units; mix the layers.": lambda h, g, x, w: g * total(w, x.permute(2, 0, 1)),
 }  # fmt: skip
@@ -70,19 +65,16 @@ CENTRES = {
     "gamma is in the centre of gravity; it scales the states only.": lambda c, g, *_: g * c,
     "You divided the centre by the number of layers.": lambda c, g, x, _: c / len(x),
     "You divided the centre by L; it is a layer, from 0 to L.": lambda c, g, x, _: c / (len(x) - 1),
-    "You returned the largest weight.": lambda c, g, x, w: w.max(),
     "You rounded the centre; it may lie between two layers.": lambda c, *_: c.round(),
-    "You weighted the layers by the size of their states.":
-        lambda c, g, x, w: soft((w * x.abs().mean((1, 2))).log()) @ torch.arange(len(x)).double(),
 }  # fmt: skip
-ANSWERS.variants(mix, weights=WEIGHTS, mixed=MIXED, centre=CENTRES)
+ANSWERS.variants(scalar_mix, weights=WEIGHTS, mixed=MIXED, centre=CENTRES)
 ANSWERS.mistake(
     "gamma is inside the softmax (as a temperature); it scales the sum only.",
-    lambda x, scores, gamma=1.0: mix(x, scores * gamma, 1.0),
-    lambda x, scores, gamma=1.0: mix(x, scores * gamma, gamma),
+    lambda x, scores, gamma=1.0: scalar_mix(x, scores * gamma, 1.0),
+    lambda x, scores, gamma=1.0: scalar_mix(x, scores * gamma, gamma),
 )
 TOO_LARGE = {"Before exp subtract the largest score.": lambda a: a.exp() / a.exp().sum()}
-ANSWERS.variants(mix, weights=TOO_LARGE, held_out=True)
+ANSWERS.variants(scalar_mix, weights=TOO_LARGE, held_out=True)
 
 
 @ANSWERS.mistake("You computed in the type of the states: convert to float64 first.", held_out=True)
@@ -94,28 +86,30 @@ def in_their_own_type(states, scores, gamma=1.0):
 @ANSWERS.witness("changed the data")
 def in_place(states, scores, gamma=1.0):
     states *= gamma
-    return mix(states, scores)
+    return scalar_mix(states, scores)
 
 
 RULE = (
     "With weights s = softmax(scores): gamma times the sum of s[l] states[l], and that of l s[l]."
 )
 HINT = "The layers are added up, places and units stay."
-some = [{"shape": shape} for shape in ((4, 3, 5), (4, 4, 4), (5, 1, 3))]
-some.append({"shape": (7, 2, 6), "kind": "learnt"})
+some = draws(
+    "layers", (4, 3, 5), (4, 4, 4), (5, 1, 3), {"of": (7, 2, 6), "kind": "learnt"}, tolerance=1e-5
+)
 for name, points, what in (
     ("the mixed states", 4, "mixed"),
     ("the centre of gravity", 3, "centre"),
 ):
-    ANSWERS.part(name, points, draws("layers", some, "", 1e-5, observe=what), RULE, HINT)
+    ANSWERS.part(name, points, [replace(one, observe=what) for one in some], RULE, HINT)
 scores = ([1000.0, 999.0, 1001.5], [-2000.0, -2000.0, -2003.0], [0.0, 5000.0, 0.0], [0.3] * 3)
-far = [{"shape": (3, 4, 2), "scores": row} for row in scores]
-far = draws("layers", far, "A constant added to all scores changes nothing.")
-far += draws("layers", [{"shape": (1, 2, 3)}], "A single layer is layer 0.")
-far += draws("layers", [{"shape": (3, 2, 3), "gamma": None}], "Without `gamma` it is 1.")
+far = ({"of": (3, 4, 2), "scores": row} for row in scores)
+far = draws("layers", *far, note="A constant added to all scores changes nothing.")
+far += draws("layers", (1, 2, 3), note="A single layer is layer 0.")
+far += draws("layers", {"of": (3, 2, 3), "gamma": None}, note="Without `gamma` it is 1.")
 ANSWERS.part("scores far apart, one layer", 2, far, RULE, held_out=True)
-SHIFTED = {"shape": (5, 3, 4), "size": 20.0, "shift": 300.0, "gamma": 0.001}
+SHIFTED = {"of": (5, 3, 4), "size": 20.0, "shift": 300.0, "gamma": 0.001}
 some = [SHIFTED | {"dtype": kind} for kind in ("float16", "bfloat16", "float32", "float64")]
-some += [{"shape": (4, 2, 3), "size": size, "kind": "turned"} for size in (1e-5, 1e5)]
+some += [{"of": (4, 2, 3), "size": size, "kind": "turned"} for size in (1e-5, 1e5)]
 NOTE = "States of any float type and size: convert to float64 first."
-ANSWERS.part("precision", 2, draws("layers", some, NOTE, 1e-10), RULE, held_out=True)
+some = draws("layers", *some, note=NOTE, tolerance=1e-10)
+ANSWERS.part("precision", 2, some, RULE, held_out=True)

@@ -16,7 +16,8 @@ def by_margin(low, high, margin, *_):
     return "used" if low > margin else "not used" if high < margin else "undecided"
 
 
-def judged(
+@ANSWERS.right
+def amnesic_verdict(
     clean, removed, controls, draws, margin=0.05, say=by_margin,
     ends=lambda means, *_: np.percentile(means, (2.5, 97.5)),
     effect=lambda clean, removed, controls: (clean - removed).mean(),
@@ -29,11 +30,6 @@ def judged(
     low, high = ends([mean(*scores, *draw) for draw in draws], *scores)
     found = {"effect": effect(*scores), "excess": excess(*scores), "low": low, "high": high}
     return found | {"verdict": say(low, high, margin, *scores)}
-
-
-@ANSWERS.right
-def amnesic_verdict(*given):
-    return judged(*given)
 
 
 @ANSWERS.other
@@ -51,8 +47,8 @@ def with_loops(clean, removed, controls, draws, margin=0.05):
     return found | {"verdict": verdict}
 
 
-def around(means, spread, times=1.96):
-    return np.mean(means) - times * spread, np.mean(means) + times * spread
+def around(means, spread):
+    return np.mean(means) - 1.96 * spread, np.mean(means) + 1.96 * spread
 
 
 EDGE = "An end that equals the margin is undecided, and 0 is a margin like any other."
@@ -62,16 +58,14 @@ EDGES = {
         low, high, m or 1
     ),
 }
-ANSWERS.variants(judged, say=EDGES, held_out=True)
+ANSWERS.variants(amnesic_verdict, say=EDGES, held_out=True)
 DEFAULT = "Without `margin` it is 0.05."
-ANSWERS.mistake(DEFAULT, lambda *x: judged(*x, *[0.1][len(x) - 4 :]), held_out=True)
-MEAN = "take the mean over all of them."
+ANSWERS.mistake(DEFAULT, lambda *x: amnesic_verdict(*x, *[0.1][len(x) - 4 :]), held_out=True)
+MEAN = "take the mean over all controls."
 PAIRED = "The draw of the items went to one side only, but the comparison is paired"
 TAKE = "take the 2.5th and 97.5th percentile."
 ACROSS = "An interval across the margin is undecided. You decided by"
-ANSWERS.variants(
-    judged,
-    say={
+ANSWERS.variants(amnesic_verdict, say={
         "'used' and 'not used' are exchanged.": lambda low, high, m, *_: by_margin(-high, -low, -m),
         f"{ACROSS} the excess alone.":
             lambda low, high, m, a, r, c: "used" if (c - r).mean() > m else "not used",
@@ -87,83 +81,57 @@ ANSWERS.variants(
             lambda low, high, m, *_: "used" if high < -m
             else by_margin(low, high, m) if low > -m else "undecided",
         "The margin makes no difference.": lambda low, high, *_: by_margin(low, high, 0.05),
-        "The verdict must be one of three words.": lambda low, high, m, *_: low > m,
-    },
-    effect={
-        "The effect is turned round: a loss is positive.": lambda a, r, c: (r - a).mean(),
+        "The verdict must be one of three words.": lambda low, high, m, *_: low > m},
+    effect={"The effect is turned round: a loss is positive.": lambda a, r, c: (r - a).mean(),
         "Under effect stands the excess.": lambda a, r, c: (c - r).mean(),
         "Under effect stands the score after the removal; subtract.": lambda a, r, c: r.mean(),
         "The effect is divided by the untouched score.": lambda a, r, c: 1 - r.mean() / a.mean(),
         "The effect is a sum; take the mean over items.": lambda a, r, c: (a - r).sum(),
-        "The effect is a median; take the mean over items.": lambda a, r, c: np.median(a - r),
-        "The effect takes absolute differences.": lambda a, r, c: abs(a - r).mean(),
-        "Under effect stands the effect of the controls.": lambda a, r, c: (a - c).mean(),
-    },
-    excess={
-        "The excess is turned round: control minus removed.": lambda a, r, c: (r - c).mean(),
+        "The effect takes absolute differences.": lambda a, r, c: abs(a - r).mean()},
+    excess={"The excess is turned round: control minus removed.": lambda a, r, c: (r - c).mean(),
         "You compared with the untouched model: any removal hurts.": lambda a, r, c: (a - r).mean(),
-        "Under excess stands the effect of the controls.": lambda a, r, c: (a - c).mean(),
-        f"You took the control that hurts most; {MEAN}": lambda a, r, c: (c.mean(1).min() - r).mean(),
-        f"The control that hurts least; {MEAN}": lambda a, r, c: (c.mean(1).max() - r).mean(),
+        f"You took what hurts most; {MEAN}": lambda a, r, c: (c.mean(1).min() - r).mean(),
+        f"You took what hurts least; {MEAN}": lambda a, r, c: (c.mean(1).max() - r).mean(),
         f"You took the first control only; {MEAN}": lambda a, r, c: (c[0] - r).mean(),
         "You added the controls up; take their mean.": lambda a, r, c: (c.sum(0) - r).mean(),
-        "You took the median of the controls.": lambda a, r, c: (np.median(c.mean(1)) - r).mean(),
-        "The excess is a sum; take the mean over items.": lambda a, r, c: (c.mean(0) - r).sum(),
-        "The excess is divided by the effect.": lambda a, r, c: (c - r).mean() / (a - r).mean(),
-        "You subtracted the effect of the controls twice.": lambda a, r, c: (2 * c - r - a).mean(),
-        "The excess takes absolute differences.": lambda a, r, c: abs(c.mean(0) - r).mean(),
-    },
-    mean={
-        "The controls are redrawn too.": lambda a, r, c, i, k: (c - r)[:, i].mean(),
+        "The excess is a sum; take the mean over items.": lambda a, r, c: (c.mean(0) - r).sum()},
+    mean={"The controls are redrawn too.": lambda a, r, c, i, k: (c - r)[:, i].mean(),
         "The items are redrawn too.": lambda a, r, c, i, k: (c[k] - r).mean(),
         f"{PAIRED}.": lambda a, r, c, i, k: c[k].mean() - r[i].mean(),
         f"{PAIRED} (controls).": lambda a, r, c, i, k: c[k][:, i].mean() - r.mean(),
         "This is the interval of the effect.": lambda a, r, c, i, k: (a - r)[i].mean(),
-        "You compared with the worst control only; use those that were drawn.":
-            lambda a, r, c, i, k: (c[c.mean(1).argmin()] - r)[i].mean(),
         "What was drawn twice counts twice; you counted it once.":
-            lambda a, r, c, i, k: (c[[*set(k)]] - r)[:, [*set(i)]].mean(),
-        "The sign of the draws is turned round.": lambda a, r, c, i, k: (r - c[k])[:, i].mean(),
-    },
-    ends={
-        f"This is a 90 % interval; {TAKE}": lambda means, *_: np.percentile(means, (5, 95)),
+            lambda a, r, c, i, k: (c[[*set(k)]] - r)[:, [*set(i)]].mean()},
+    ends={f"This is a 90 % interval; {TAKE}": lambda means, *_: np.percentile(means, (5, 95)),
         f"Percentage for a share; {TAKE}": lambda means, *_: np.percentile(means, (0.025, 0.975)),
         f"This is the range of all draws; {TAKE}": lambda means, *_: (min(means), max(means)),
-        f"These are quartiles; {TAKE}": lambda means, *_: np.percentile(means, (25, 75)),
         "The interval is turned round.": lambda means, *_: np.percentile(means, (97.5, 2.5)),
-        f"You used 1.96 standard deviations; {TAKE}": lambda means, *_: around(means, np.std(means)),
         f"You used 1.96 standard deviations around the excess; {TAKE}":
             lambda means, a, r, c: around(c - r, np.std(means)),
-        f"One standard deviation; {TAKE}": lambda m, a, r, c: around(c - r, np.std(m), 1),
         "You used standard errors over items, but the controls are a sample too.":
             lambda m, a, r, c: around(c - r, (c.mean(0) - r).std(ddof=1) / np.sqrt(len(r))),
         "Use the percentile as numpy does, which interpolates between draws.":
-            lambda means, *_: np.percentile(means, (2.5, 97.5), method="nearest"),
-    },
-)  # fmt: skip
-SAME = [partial(judged, say=lambda *_, w=w: w) for w in ("used", "not used", "undecided")]
+            lambda means, *_: np.percentile(means, (2.5, 97.5), method="nearest")})  # fmt: skip
+SAME = [partial(amnesic_verdict, say=lambda *_, w=w: w) for w in ("used", "not used", "undecided")]
 ANSWERS.mistake("Your verdict is the same for all inputs.", *SAME)
 RULE = "The effect is the mean of clean - removed, the excess that of control - removed."
-some = [{"shape": shape, "cost": 0.2, "gain": 0.5} for shape in ((3, 12), (5, 20), (2, 7))]
-ANSWERS.part("effect and excess", 3, draws("scene", some, observe="costs"), RULE)
+some = ((3, 12, 0.2, 0.1), (5, 20, 0.2, 0.1), (2, 7, 0.2, 0.1))
+some = draws("scene", *({"of": of, "gain": 0.5} for of in some), observe="costs")
+ANSWERS.part("effect and excess", 3, some, RULE)
 RULE = "Each draw has a mean of control - removed; take their 2.5th and 97.5th percentile."
-some = [{"shape": shape, "cost": 0.1} for shape in ((3, 12), (5, 20))]
-some += [{"shape": (4, 9), "cost": 1.0, "unit": 1e4}]
-ANSWERS.part("the interval", 3, draws("scene", some, observe="interval"), RULE)
+some = ((3, 12, 0.1, 0.1), (5, 20, 0.1, 0.1), {"of": (4, 9, 1.0, 0.1), "unit": 1e4})
+ANSWERS.part("the interval", 3, draws("scene", *some, observe="interval"), RULE)
 RULE = "'used' if low is above the margin, 'not used' if high is below it, otherwise 'undecided'."
-PLACES = [  # cost, half the width of the interval, margin
+PLACES = (  # cost, half the width of the interval, margin
     (0.3, 0.05, 0.05), (-0.02, 0.05, 0.15), (0.04, 0.025, 0.05), (0.06, 0.025, 0.05),
     (0.02, 0.08, 0.05), (0.05, 0.02, 0.2), (-0.4, 0.05, 0.05), (0.3, 0.05, 0.9),
-]  # fmt: skip
-some = [{"shape": (3, 40), "cost": c, "width": w, "margin": m, "harm": 0.25} for c, w, m in PLACES]
-ANSWERS.part("the verdict", 3, draws("scene", some, observe="word"), RULE)
-some = [{"subspaces": n, "items": 16, "margin": 0.1} for n in (1, 6)]
-some = draws("counted", some, "Items are right (1) or wrong (0).")
-some += draws("level", [{"removed": 0.5, "control": c} for c in (0.5501, 0.5499)], DEFAULT)
+)  # fmt: skip
+some = draws("scene", *((3, 40, *place) for place in PLACES), observe="word")
+ANSWERS.part("the verdict", 3, some, RULE)
+some = draws("counted", (1, 16, 0.1), (6, 16, 0.1), note="Items are right (1) or wrong (0).")
+some += draws("level", (2, 0.5, 0.5501), (2, 0.5, 0.5499), note=DEFAULT)
 ANSWERS.part("single control, items right or wrong", 2, some, RULE, held_out=True)
-some = [{"removed": 0.5, "control": c, "margin": m} for c, m in ((0.75, 0.25), (0.53125, 0.0))]
-edge = draws("level", [*some, {"removed": 0.75, "control": 0.5, "margin": 0.0}], EDGE)
 BAD = "Without a single control there is no excess, and a margin below 0 is none: ValueError."
-some = [{"subspaces": 0, "margin": 0.05}, {"subspaces": 2, "margin": -0.1}]
-bad = draws("level", [{"removed": 0.5, "control": 0.5} | one for one in some], BAD, refused=True)
-ANSWERS.part("at the margin, and beyond it", 2, [*edge, *bad], RULE, held_out=True)
+some = draws("level", (2, 0.5, 0.75, 0.25), (2, 0.5, 0.53125, 0.0), (2, 0.75, 0.5, 0.0), note=EDGE)
+some += draws("level", (0, 0.5, 0.5, 0.05), (2, 0.5, 0.5, -0.1), note=BAD, refused=True)
+ANSWERS.part("at the margin, and beyond it", 2, some, RULE, held_out=True)
