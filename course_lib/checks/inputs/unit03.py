@@ -117,8 +117,7 @@ def corpus(rng, of, unknown=False):
         words = [among[k] for k in rng.integers(len(among), size=size)]
         lot, rare = rng.random(size), rng.integers(4, size=size).tolist()
         pairs = zip(words, lot, rare, strict=True)
-        kinds = [likes[word] if u < 0.5 else most if u < 0.85 else r for word, u, r in pairs]
-        return words, kinds
+        return words, [likes[w] if u < 0.5 else most if u < 0.85 else r for w, u, r in pairs]
 
     known = half(names[:-3], of[0], most)
     words, labels = half(names[2:], of[1], most + 1)
@@ -127,7 +126,6 @@ def corpus(rng, of, unknown=False):
 
 # --- 03.3 selectivity(words, labels, accuracy, draw, repeats) -> dict --------------------------
 
-NEVER = "You never called accuracy: it fits a probe on labels and tests it."
 NO_TASK = "You never asked for the accuracy on the labels of the task itself."
 NO_CONTROL = "You never asked for the accuracy on a control task."
 SHUFFLED = "You shuffled the true labels; a control task gives every word a label from `draw`."
@@ -182,7 +180,6 @@ def control_tasks(call, words, labels, accuracy, draw, repeats):
     asked, drawn = accuracy.__self__.asked, draw.__self__.drawn
     controls, types = [task for task in asked if task != labels], len(set(words))
     _refuse({
-        NEVER: not asked,
         NO_TASK: labels not in asked,
         NO_CONTROL: not controls,
         SHUFFLED: drawn == 0 and any(sorted(task) == sorted(labels) for task in controls),

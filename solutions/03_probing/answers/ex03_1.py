@@ -9,13 +9,10 @@ from course_lib.grading.answers import Answers
 ANSWERS = Answers("03.1", "a split without leakage")
 
 
-def enough_places(taken, names, share):
-    return len(taken) >= share * len(names)
-
-
 @ANSWERS.right
 def word_split(
-    words, order, share, fold=str.lower, by=lambda names, order, share: order, stop=enough_places,
+    words, order, share, fold=str.lower, by=lambda names, order, share: order,
+    stop=lambda taken, names, share: len(taken) >= share * len(names),
     finish=lambda words, *halves: halves,
 ):  # fmt: skip
     """The places for training and for the test; ``stop`` says when no more words are taken."""
@@ -49,25 +46,29 @@ ANSWERS.variants(word_split, by={
         "You stopped one word early: take at least share * N places.": lambda n, o, s: [
             o[i] for i in range(len(o)) if sum(map(n.count, o[: i + 1])) <= s * len(n)
         ]},
-    stop={"The share is one of the places, not of the word types.":
+    stop={
+        "The share is one of the places, not of the word types.":
             lambda t, n, s: len({n[place] for place in t}) >= s * len({*n}),
         "You went on although the test half had enough.": lambda t, n, s: len(t) > s * len(n),
         "`share` is the test half's, not of the training half.":
             lambda t, n, s: len(t) >= (1 - s) * len(n),
         "You rounded share * N to a whole number.": lambda t, n, s: len(t) >= round(s * len(n)),
         "You rounded share * N down to a whole number.": lambda t, n, s: len(t) >= s * len(n) // 1},
-    finish={"The halves are exchanged: (train, test).": lambda w, train, test: (test, train),
+    finish={
+        "The halves are exchanged: (train, test).": lambda w, train, test: (test, train),
         ASCENDING: lambda w, train, test: (train[::-1], test[::-1]),
         OUTSIDE: lambda w, *halves: [[place + 1 for place in half] for half in halves],
         MASK: lambda w, *halves: [np.isin(range(len(w)), half) for half in halves],
         MISSING: lambda w, train, test: (train[1:], test),
         TWICE: lambda w, train, test: (train + test, test),
         BOTH: lambda w, train, test: (sorted([*train, test[0]]), test[1:]),
-        "Return the places, not words.": lambda w, *halves: [[w[i] for i in half] for half in halves],
-        "Return a pair: places for training, then for the test.": lambda w, train, test: test})  # fmt: skip
+        "Return places, not words.": lambda w, *halves: [[w[i] for i in half] for half in halves],
+        "Return a pair: places for training, then the test.": lambda w, train, test: test,
+})  # fmt: skip
 ANSWERS.variants(word_split, held_out=True, fold={
         "Upper and lower case do not make two words.": str,
-        "A word may have several capital letters.": lambda word: word[0].lower() + word[1:]})  # fmt: skip
+        "A word may have several capital letters.": lambda word: word[0].lower() + word[1:],
+})  # fmt: skip
 RULE = "The test half has the places of the first words of `order`, until they are share * N."
 some = draws("text", (5, 12, 0.3), (8, 30, 0.4), (6, 15, 0.45), (9, 33, 0.7), observe="halves")
 ANSWERS.part("no word in both halves", 4, some, RULE)

@@ -23,14 +23,10 @@ def lists_of(words, labels):
     return own
 
 
-def share(hits, words):
-    return sum(hits) / len(words)
-
-
 @ANSWERS.right
 def baselines(
     a, b, words, labels, top=lambda a, b, c, d: commonest(b), table=lambda a, b, c, d: (a, b),
-    pick=commonest, unknown=None, rate=share,
+    pick=commonest, unknown=None, rate=lambda hits, words: sum(hits) / len(words),
 ):  # fmt: skip
     """Both baselines; ``a`` and ``b`` are words and labels of the training half.
 
@@ -68,22 +64,27 @@ KNOW = "the baseline may know the training labels only."
 MAJORITY = "for words that training did not have it says the majority class."
 WON = "label of a word won; take its most frequent one."
 ANSWERS.variants(baselines, rate={
-        "This is the share of errors; return that of hits.": lambda hits, w: 1 - share(hits, w),
+        "This is the share of errors; count hits.": lambda hits, w: 1 - sum(hits) / len(w),
         "You counted the hits; return their share.": lambda hits, words: sum(hits),
         "You averaged over words; take all places.":
             lambda hits, words: np.mean([*map(np.mean, lists_of(words, hits).values())])},
-    pick={f"The last {WON}": lambda found: found[-1],
+    pick={
+        f"The last {WON}": lambda found: found[-1],
         f"The first {WON}": lambda found: found[0],
         f"The largest {WON}": max,
         "Of two equally frequent labels of a word take the smaller one.":
             lambda found: max(found, key=lambda label: (found.count(label), label))},
-    top={f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
+    top={
+        f"You took the majority class of the test half; {KNOW}": lambda a, b, c, d: commonest(d),
         f"You took that of both halves together; {KNOW}": lambda a, b, c, d: commonest(b + d),
         "You used the label of the largest number, not the commonest.": lambda a, b, c, d: max(b)},
-    table={"You looked the words up in the test half; use training.": lambda a, b, c, d: (c, d),
+    table={
+        "You looked the words up in the test half; use training.": lambda a, b, c, d: (c, d),
         "You looked the words up in both halves; use training.": lambda a, b, c, d: (a + c, b + d)},
-    unknown={f"Unknown words count as errors, but {MAJORITY}": "",
-        f"Unknown words get label 0, but {MAJORITY}": 0})  # fmt: skip
+    unknown={
+        f"Unknown words count as errors, but {MAJORITY}": "",
+        f"Unknown words get label 0, but {MAJORITY}": 0,
+})  # fmt: skip
 MISTAKES = {
     "You measured on the training half.": lambda a, b, *_: baselines(a, b, a, b),
     "This is chance, 1 / K.": lambda *x: baselines(*x) | {"majority": 1 / len({*x[1], *x[3]})},
@@ -100,9 +101,9 @@ HELD_OUT = {
     "Of equally frequent labels the smallest is the majority class, wherever it stands.":
         lambda *x: baselines(*x, top=lambda a, b, *_: Counter(b).most_common(1)[0][0]),
     "'a' and 'A' are two words here.":
-        lambda a, b, c, d: baselines([w.lower() for w in a], b, [w.lower() for w in c], d),
+        lambda a, b, c, d: baselines([*map(str.lower, a)], b, [*map(str.lower, c)], d),
     "A negative number is a class like any other.":
-        lambda a, b, c, d: baselines(a, list(map(abs, b)), c, list(map(abs, d))),
+        lambda a, b, c, d: baselines(a, [*map(abs, b)], c, [*map(abs, d)]),
 }  # fmt: skip
 ANSWERS.mistakes_of(MISTAKES)
 ANSWERS.mistakes_of(HELD_OUT, held_out=True)
@@ -125,6 +126,5 @@ hard = [
 ANSWERS.part("ties, unknown words, any labels", 3, hard, RULE, held_out=True)
 NOTE = "An empty half, or words and labels that differ in number, must raise ValueError."
 bad = (("", [], "a", [1]), ("a", [1], "", []), ("ab", [1], "a", [1]), ("a", [1], "ab", [1]))
-ANSWERS.part(
-    "nothing to count", 1, draws("given", *bad, note=NOTE, refused=True), NOTE, held_out=True
-)
+bad = draws("given", *bad, note=NOTE, refused=True)
+ANSWERS.part("nothing to count", 1, bad, NOTE, held_out=True)

@@ -1,6 +1,6 @@
 """03.3, control task and selectivity: answers, mistakes and draws (instructors only)."""
 
-import random
+from itertools import cycle
 
 import numpy as np
 
@@ -51,9 +51,7 @@ def draws_for_nothing(words, draw):
 
 def zero_is_no_label(words, draw):
     own = {}
-    for word in words:
-        own[word] = own.get(word) or draw()
-    return [own[word] for word in words]
+    return [own.get(word) or own.setdefault(word, draw()) for word in words]
 
 
 TAKE = "the control tasks; take their mean."
@@ -73,26 +71,17 @@ ANSWERS.variants(selectivity, finish={
         f"{ORDER} in another order (from the end).": drawn_for(lambda w: dict.fromkeys(w[::-1])),
         told.PER_PLACE: lambda words, draw: [draw() for _ in words],
         told.ONE_LABEL: lambda words, draw: [draw()] * len(words),
-        told.DRAWN: draws_for_nothing})  # fmt: skip
+        told.DRAWN: draws_for_nothing,
+})  # fmt: skip
 ANSWERS.variants(selectivity, lots={told.DRAWN: zero_is_no_label})
 
 
-def same_task(words, labels, accuracy, draw, repeats=3):
-    task = by_lot(words, draw)
-    return selectivity(words, labels, accuracy, draw, repeats, lots=lambda *_: task)
-
-
-def shuffled(words, labels, *rest):
-    rng = random.Random(0)
-    return selectivity(words, labels, *rest, lots=lambda *_: rng.sample(labels, len(labels)))
-
-
 WHOLE = {
-    told.SHUFFLED: shuffled,
-    told.SAME_TASK: same_task,
-    told.NEVER: lambda w, y, a, *rest: selectivity(w, y, lambda _: 0.5, *rest),
+    told.SHUFFLED: lambda w, y, *rest: selectivity(w, y, *rest, lots=lambda *_: y[1:] + y[:1]),
+    told.SAME_TASK: lambda w, y, a, draw, *n: selectivity(
+        w, y, a, cycle([draw() for _ in {*w}]).__next__, *n),
     told.NO_CONTROL: lambda w, y, a, *rest: selectivity(w, y, a, *rest, lots=lambda *_: y),
-    told.NO_TASK: lambda w, y, a, *rest: selectivity(w, y, lambda task: task == y or a(task), *rest),
+    told.NO_TASK: lambda w, y, a, *rest: selectivity(w, y, lambda z: z == y or a(z), *rest),
     told.REPEATS: lambda w, y, a, draw, n=3: selectivity(w, y, a, draw, n and n + 1),
 }  # fmt: skip
 HELD_OUT = {

@@ -50,9 +50,10 @@ ANSWERS.variants(online_code, ratio={
         "Compression is upside down.": lambda bits, n, k, e: bits / n / log2(k),
         "The uniform code is in nats.": lambda bits, n, k, e: n * log(k) / bits,
         "You returned the bits that are saved.": lambda bits, n, k, e: n * log2(k) - bits,
-        "You returned the share of bits that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
+        "You returned the share that is saved.": lambda bits, n, k, e: 1 - bits / n / log2(k),
         "The uniform code is N log2 K, not log2 K.": lambda bits, n, k, e: log2(k) / bits},
-    first={"The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
+    first={
+        "The first block is missing: each of its labels costs log2 K.": lambda y, k, e: 0.0,
         "The first block costs log2 K for each of its labels, not once.": lambda y, k, e: log(k),
         "K is `classes`, not those of the block.": lambda y, k, e: e[0] * log(len({*y[: e[0]]})),
         "You mixed the units: the first block is in nats.": lambda y, k, e: e[0] * log(k) * log(2)},
@@ -67,11 +68,14 @@ ANSWERS.variants(online_code, ratio={
             lambda t, y, a, b: own(t, y, a + 1, min(b + 1, len(y))),
         "You mixed the units: later blocks are in nats.": lambda *block: own(*block) * log(2),
         "The sign of the learnt blocks is turned round.": lambda *block: -own(*block)},
-    unit={"The sign is turned round: a code length is positive.": lambda n: -log(2),
+    unit={
+        "The sign is turned round: a code length is positive.": lambda n: -log(2),
         "This is the length in nats; divide by ln 2 for bits.": lambda n: 1.0,
         "This is the length per label, not that of the code.": lambda n: n * log(2)},
-    seen={"Your probe has seen the block itself.": lambda a, b, e: b,
-        "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0]})  # fmt: skip
+    seen={
+        "Your probe has seen the block itself.": lambda a, b, e: b,
+        "You used the first probe for all blocks; each has its own.": lambda a, b, e: e[0],
+})  # fmt: skip
 
 
 @ANSWERS.mistake("You used one probe that has seen all labels. The receiver does not have it.")
@@ -81,13 +85,9 @@ def last_probe_for_all(labels, classes, ends, log_probs):
     return online_code(labels, classes, ends, lambda seen: table, first=lambda *_: first)
 
 
-@ANSWERS.mistake("The code is infinite: exp(log p) is 0 for a probe that is sure.", held_out=True)
-def through_probabilities(labels, classes, ends, log_probs):
-    with np.errstate(divide="ignore", under="ignore"):
-        return online_code(labels, classes, ends, lambda seen: np.log(np.exp(log_probs(seen))))
-
-
 HELD_OUT = {
+    "The code is infinite: exp(log p) is 0 for a probe that is sure.": lambda y, k, ends, p:
+        online_code(y, k, ends, lambda seen: torch.tensor(p(seen)).exp().log().numpy()),
     ONCE: lambda y, k, ends, probe: [online_code(y, k, ends, probe) for _ in range(2)][0],
     "K is `classes`, also where a class does not occur among the labels.":
         lambda y, k, ends, probe: online_code(y, max(2, len({*y})), ends, probe),

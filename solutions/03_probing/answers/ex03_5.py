@@ -1,10 +1,8 @@
 """03.5, scalar mix and centre of gravity: answers, mistakes and draws (instructors only)."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import one_hot
 
 from course_lib.checks.drawing import draws
 from course_lib.grading.answers import Answers
@@ -51,7 +49,7 @@ WEIGHTS = {
     "You used the sigmoid of each score; the weights of a softmax sum to 1.": torch.sigmoid,
     "You used log_softmax; the weights are probabilities.": lambda a: a.log_softmax(0),
     "The layers are in reverse order: layer 0 is the embedding.": lambda a: soft(a).flip(0),
-    "You took the layer with the highest score only.": lambda a: one_hot(a.argmax(), len(a)).double(),
+    "You took the layer with the highest score.": lambda a: one_hot(a.argmax(), len(a)).double(),
 }  # fmt: skip
 MIXED = {
     "gamma is missing: it scales the whole sum.": lambda h, gamma, *_: h / gamma,
@@ -93,14 +91,13 @@ RULE = (
     "With weights s = softmax(scores): gamma times the sum of s[l] states[l], and that of l s[l]."
 )
 HINT = "The layers are added up, places and units stay."
-some = draws(
-    "layers", (4, 3, 5), (4, 4, 4), (5, 1, 3), {"of": (7, 2, 6), "kind": "learnt"}, tolerance=1e-5
-)
+shapes = ((4, 3, 5), (4, 4, 4), (5, 1, 3), {"of": (7, 2, 6), "kind": "learnt"})
 for name, points, what in (
     ("the mixed states", 4, "mixed"),
     ("the centre of gravity", 3, "centre"),
 ):
-    ANSWERS.part(name, points, [replace(one, observe=what) for one in some], RULE, HINT)
+    some = draws("layers", *shapes, tolerance=1e-5, observe=what)
+    ANSWERS.part(name, points, some, RULE, HINT)
 scores = ([1000.0, 999.0, 1001.5], [-2000.0, -2000.0, -2003.0], [0.0, 5000.0, 0.0], [0.3] * 3)
 far = ({"of": (3, 4, 2), "scores": row} for row in scores)
 far = draws("layers", *far, note="A constant added to all scores changes nothing.")

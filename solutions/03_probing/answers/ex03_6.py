@@ -10,10 +10,6 @@ from course_lib.grading.answers import Answers
 ANSWERS = Answers("03.6", "LEACE")
 
 
-def columns(labels):
-    return one_hot(labels.unique(return_inverse=True)[1]).double()
-
-
 def rank_of(matrix):
     return torch.linalg.matrix_rank(matrix, rtol=1e-8)
 
@@ -35,7 +31,8 @@ def subtracted(new, mean, change, *_):
 
 @ANSWERS.right
 def leace(
-    x, labels, new, target=columns, mean=lambda x, *_: x.mean(0), keep=lambda u, white: u,
+    x, labels, new, target=lambda labels: one_hot(labels.unique(return_inverse=True)[1]),
+    mean=lambda x, *_: x.mean(0), keep=lambda u, white: u,
     spread=lambda x, far, new: far.T @ far, cross=lambda x, far, z: far.T @ z, apply=subtracted,
     double=torch.Tensor.double, powers=(-0.5, 0.5), rank=rank_of,
 ):  # fmt: skip
@@ -82,7 +79,8 @@ ANSWERS.variants(leace, {
             {"spread": lambda x, *_: x.T @ x, "cross": lambda x, far, z: x.T @ z},
         "Mean and covariance come from the new states; take those that the eraser is fitted on.":
             {"mean": of_new, "spread": lambda x, far, new: new.T.cov()}},
-    apply={"You projected the means away at right angles (mean projection). LEACE whitens first.":
+    apply={
+        "You projected the means away at right angles (mean projection). LEACE whitens first.":
             lambda n, m, p, u, w, c: subtracted(n, m, basis(c) @ basis(c).T),
         "You applied the projection of whitened space to the states as they are.":
             lambda n, m, p, u, *_: subtracted(n, m, u @ u.T),
@@ -95,20 +93,25 @@ ANSWERS.variants(leace, {
             lambda n, m, p, u, white, _: subtracted((n - m) @ white, 0, u @ u.T),
         "You returned the states unchanged.": lambda n, *_: n,
         "You removed all that varies; only classes go.": lambda n, m, *_: m.expand(n.shape)},
-    target={"The labels went in as one column of numbers.": lambda y: y[:, None].double()},
+    target={"The labels went in as one column of numbers.": lambda y: y[:, None]},
     powers={"You whitened with the inverse covariance; take its square root.": (-1.0, 1.0)},
     spread={"You whitened every unit for itself; use the whole covariance matrix.": diagonal},
-    mean={"The mean comes from the new states; the eraser has another.": of_new,
-        "You set the removed part to the mean of class 0.": lambda x, new, y: x[y == y.min()].mean(0)},
-    keep={"A singular value that is zero up to rounding belongs to no direction.": one_more,
-        "You removed the first direction only; K classes have K - 1.": lambda u, white: u[:, :1]})  # fmt: skip
+    mean={
+        "The mean comes from the new states; the eraser has another.": of_new,
+        "The removed part is set to the mean of class 0.": lambda x, _, y: x[y == y.min()].mean(0)},
+    keep={
+        "A singular value that is zero up to rounding belongs to no direction.": one_more,
+        "You removed the first direction only; K classes have K - 1.": lambda u, white: u[:, :1],
+})  # fmt: skip
 ANSWERS.variants(leace, held_out=True, rank={
         "Directions without variance have no inverse root: leave them out.": len,
         "The bound for directions without variance is relative to the largest eigenvalue.":
             lambda matrix: torch.linalg.matrix_rank(matrix, atol=1e-4, rtol=0.0)},
-    target={"The numbers of the classes mean nothing, and none need be 0 ... K - 1.":
-            lambda y: (y[:, None] == torch.arange(len(y.unique()))).double()},
-    double={"float32 states with a large mean: convert to float64 first.": lambda x: x})  # fmt: skip
+    target={
+        "The numbers of the classes mean nothing, and none need be 0 ... K - 1.":
+            lambda y: y[:, None] == torch.arange(len(y.unique()))},
+    double={"float32 states with a large mean: convert to float64 first.": lambda x: x},
+)  # fmt: skip
 
 
 @ANSWERS.witness("without variance")

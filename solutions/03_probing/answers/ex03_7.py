@@ -52,13 +52,10 @@ def around(means, spread):
 
 
 EDGE = "An end that equals the margin is undecided, and 0 is a margin like any other."
-EDGES = {
-    EDGE: lambda low, high, m, *_: "used" if low >= m else by_margin(low, high, m),
-    "A margin of 0 is a margin like any other.": lambda low, high, m, *_: by_margin(
-        low, high, m or 1
-    ),
-}
-ANSWERS.variants(amnesic_verdict, say=EDGES, held_out=True)
+ANSWERS.variants(amnesic_verdict, held_out=True, say={
+        EDGE: lambda low, high, m, *_: "used" if low >= m else by_margin(low, high, m),
+        "0 is a margin like any other.": lambda low, high, m, *_: by_margin(low, high, m or 1),
+})  # fmt: skip
 DEFAULT = "Without `margin` it is 0.05."
 ANSWERS.mistake(DEFAULT, lambda *x: amnesic_verdict(*x, *[0.1][len(x) - 4 :]), held_out=True)
 MEAN = "take the mean over all controls."
@@ -71,7 +68,7 @@ ANSWERS.variants(amnesic_verdict, say={
             lambda low, high, m, a, r, c: "used" if (c - r).mean() > m else "not used",
         f"{ACROSS} low alone.": lambda low, high, m, *_: "used" if low > m else "not used",
         f"{ACROSS} high alone.": lambda low, high, m, *_: "not used" if high < m else "used",
-        "You compared with 0 in place of the margin.": lambda low, high, *_: by_margin(low, high, 0),
+        "You compared with 0, not with the margin.": lambda low, high, *_: by_margin(low, high, 0),
         "You asked whether low lies above 0.": lambda low, *_: "used" if low > 0 else "not used",
         "'Used' is an interval above 0 for you; it has to lie above the margin.":
             lambda low, high, m, *_: "used" if low > 0 else by_margin(low, high, m),
@@ -80,29 +77,33 @@ ANSWERS.variants(amnesic_verdict, say={
         "You took the margin on both sides of 0. A removal that helps is no sign of use.":
             lambda low, high, m, *_: "used" if high < -m
             else by_margin(low, high, m) if low > -m else "undecided",
-        "The margin makes no difference.": lambda low, high, *_: by_margin(low, high, 0.05),
+        "The margin makes no difference; use it.": lambda low, high, *_: by_margin(low, high, 0.05),
         "The verdict must be one of three words.": lambda low, high, m, *_: low > m},
-    effect={"The effect is turned round: a loss is positive.": lambda a, r, c: (r - a).mean(),
+    effect={
+        "The effect is turned round: a loss is positive.": lambda a, r, c: (r - a).mean(),
         "Under effect stands the excess.": lambda a, r, c: (c - r).mean(),
         "Under effect stands the score after the removal; subtract.": lambda a, r, c: r.mean(),
         "The effect is divided by the untouched score.": lambda a, r, c: 1 - r.mean() / a.mean(),
         "The effect is a sum; take the mean over items.": lambda a, r, c: (a - r).sum(),
         "The effect takes absolute differences.": lambda a, r, c: abs(a - r).mean()},
-    excess={"The excess is turned round: control minus removed.": lambda a, r, c: (r - c).mean(),
-        "You compared with the untouched model: any removal hurts.": lambda a, r, c: (a - r).mean(),
+    excess={
+        "The excess is turned round: control minus removed.": lambda a, r, c: (r - c).mean(),
+        "You compared with the untouched model, not with controls.": lambda a, r, c: (a - r).mean(),
         f"You took what hurts most; {MEAN}": lambda a, r, c: (c.mean(1).min() - r).mean(),
         f"You took what hurts least; {MEAN}": lambda a, r, c: (c.mean(1).max() - r).mean(),
         f"You took the first control only; {MEAN}": lambda a, r, c: (c[0] - r).mean(),
         "You added the controls up; take their mean.": lambda a, r, c: (c.sum(0) - r).mean(),
         "The excess is a sum; take the mean over items.": lambda a, r, c: (c.mean(0) - r).sum()},
-    mean={"The controls are redrawn too.": lambda a, r, c, i, k: (c - r)[:, i].mean(),
-        "The items are redrawn too.": lambda a, r, c, i, k: (c[k] - r).mean(),
+    mean={
+        "The controls are redrawn too, as samples.": lambda a, r, c, i, k: (c - r)[:, i].mean(),
+        "Items are redrawn too, as samples.": lambda a, r, c, i, k: (c[k] - r).mean(),
         f"{PAIRED}.": lambda a, r, c, i, k: c[k].mean() - r[i].mean(),
         f"{PAIRED} (controls).": lambda a, r, c, i, k: c[k][:, i].mean() - r.mean(),
         "This is the interval of the effect.": lambda a, r, c, i, k: (a - r)[i].mean(),
         "What was drawn twice counts twice; you counted it once.":
             lambda a, r, c, i, k: (c[[*set(k)]] - r)[:, [*set(i)]].mean()},
-    ends={f"This is a 90 % interval; {TAKE}": lambda means, *_: np.percentile(means, (5, 95)),
+    ends={
+        f"This is a 90 % interval; {TAKE}": lambda means, *_: np.percentile(means, (5, 95)),
         f"Percentage for a share; {TAKE}": lambda means, *_: np.percentile(means, (0.025, 0.975)),
         f"This is the range of all draws; {TAKE}": lambda means, *_: (min(means), max(means)),
         "The interval is turned round.": lambda means, *_: np.percentile(means, (97.5, 2.5)),
@@ -111,7 +112,8 @@ ANSWERS.variants(amnesic_verdict, say={
         "You used standard errors over items, but the controls are a sample too.":
             lambda m, a, r, c: around(c - r, (c.mean(0) - r).std(ddof=1) / np.sqrt(len(r))),
         "Use the percentile as numpy does, which interpolates between draws.":
-            lambda means, *_: np.percentile(means, (2.5, 97.5), method="nearest")})  # fmt: skip
+            lambda means, *_: np.percentile(means, (2.5, 97.5), method="nearest"),
+})  # fmt: skip
 SAME = [partial(amnesic_verdict, say=lambda *_, w=w: w) for w in ("used", "not used", "undecided")]
 ANSWERS.mistake("Your verdict is the same for all inputs.", *SAME)
 RULE = "The effect is the mean of clean - removed, the excess that of control - removed."
