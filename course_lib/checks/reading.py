@@ -113,7 +113,7 @@ def _numbers(answer: Any, what: str) -> np.ndarray:
 
 def _row(value: Any, what: str) -> Any:
     nested = isinstance(value, (list, tuple, np.ndarray, torch.Tensor))
-    return _numbers(value, what) if nested and np.ndim(value) else float(value)
+    return _numbers(value, what) if nested else float(value)
 
 
 # --- comparing -----------------------------------------------------------------------------
