@@ -55,20 +55,20 @@ def zero_is_no_label(words, draw):
 
 
 TAKE = "the control tasks; take their mean."
-ORDER = "Words draw as they first occur in the text, and not"
+ORDER = "The labels are drawn in another order: words draw as they first occur,"
 ANSWERS.variants(selectivity, finish={
         "The sign is turned round: task minus control.": lambda a, mean, c: (mean - a, mean),
         "You returned an absolute value: keep the sign.": lambda a, mean, c: (abs(a - mean), mean),
         "The two entries are exchanged.": lambda a, mean, c: (mean, a - mean),
-        "Under selectivity stands the accuracy on the task.": lambda a, mean, c: (a, mean),
+        "Under selectivity stands the accuracy on the task; subtract.": lambda a, m, c: (a, m),
         "You divided the two accuracies; subtract.": lambda a, mean, c: (a / mean, mean),
         f"You added up {TAKE}": lambda a, mean, c: (a - sum(c), sum(c)),
         f"You took only one of {TAKE}": lambda a, mean, c: (a - c[0], c[0]),
         f"You took the best of {TAKE}": lambda a, mean, c: (a - max(c), max(c)),
         f"You took the median of {TAKE}": lambda a, mean, c: (a - np.median(c), np.median(c))},
     lots={
-        f"{ORDER} in another order (of the alphabet).": drawn_for(lambda words: sorted(set(words))),
-        f"{ORDER} in another order (from the end).": drawn_for(lambda w: dict.fromkeys(w[::-1])),
+        f"{ORDER} not by the alphabet.": drawn_for(lambda words: sorted(set(words))),
+        f"{ORDER} not from the end.": drawn_for(lambda words: dict.fromkeys(words[::-1])),
         told.PER_PLACE: lambda words, draw: [draw() for _ in words],
         told.ONE_LABEL: lambda words, draw: [draw()] * len(words),
         told.DRAWN: draws_for_nothing,

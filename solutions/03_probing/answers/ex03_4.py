@@ -101,7 +101,7 @@ ANSWERS.part("compression", 3, draws("code", *SIZES, observe="compression"), RAT
 HARD = {
     "One block: no probe.": {"of": (3, [7])},
     "A single label.": {"of": (2, [1]), "kinds": 1},
-    "Some classes do not occur.": {"of": (5, [2, 5, 10]), "kinds": 2},
+    "K is `classes`; not every class occurs.": {"of": (5, [2, 5, 10]), "kinds": 2},
     "This probe is sure, and wrong.": {"of": (3, [2, 5, 10]), "spread": 900.0},
     "Blocks of one label.": {"of": (2, [1, 2, 3, 40])},
 }

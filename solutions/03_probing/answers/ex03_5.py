@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
 
 from course_lib.checks.drawing import draws
 from course_lib.grading.answers import Answers
@@ -49,7 +48,7 @@ WEIGHTS = {
     "You used the sigmoid of each score; the weights of a softmax sum to 1.": torch.sigmoid,
     "You used log_softmax; the weights are probabilities.": lambda a: a.log_softmax(0),
     "The layers are in reverse order: layer 0 is the embedding.": lambda a: soft(a).flip(0),
-    "You took the layer with the highest score.": lambda a: one_hot(a.argmax(), len(a)).double(),
+    "You took the layer with the highest score only.": lambda a: (a == a.max()).double(),
 }  # fmt: skip
 MIXED = {
     "gamma is missing: it scales the whole sum.": lambda h, gamma, *_: h / gamma,

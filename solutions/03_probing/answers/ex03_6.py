@@ -74,6 +74,11 @@ def of_new(x, new, labels):
     return new.mean(0)
 
 
+# Whoever does this has another direction each time, and is told by the rank alone: so it is first.
+ANSWERS.variants(leace, keep={
+        "A singular value that is zero up to rounding belongs to no direction.": one_more,
+        "You removed the first direction only; K classes have K - 1.": lambda u, white: u[:, :1],
+})  # fmt: skip
 ANSWERS.variants(leace, {
         "The states are not centred in the covariances.":
             {"spread": lambda x, *_: x.T @ x, "cross": lambda x, far, z: x.T @ z},
@@ -94,15 +99,12 @@ ANSWERS.variants(leace, {
         "You returned the states unchanged.": lambda n, *_: n,
         "You removed all that varies; only classes go.": lambda n, m, *_: m.expand(n.shape)},
     target={"The labels went in as one column of numbers.": lambda y: y[:, None]},
-    powers={"You whitened with the inverse covariance; take its square root.": (-1.0, 1.0)},
+    powers={"You whitened with the inverse covariance; take the inverse square root.": (-1.0, 1.0)},
     spread={"You whitened every unit for itself; use the whole covariance matrix.": diagonal},
     mean={
         "The mean comes from the new states; the eraser has another.": of_new,
         "The removed part is set to the mean of class 0.": lambda x, _, y: x[y == y.min()].mean(0)},
-    keep={
-        "A singular value that is zero up to rounding belongs to no direction.": one_more,
-        "You removed the first direction only; K classes have K - 1.": lambda u, white: u[:, :1],
-})  # fmt: skip
+)  # fmt: skip
 ANSWERS.variants(leace, held_out=True, rank={
         "Directions without variance have no inverse root: leave them out.": len,
         "The bound for directions without variance is relative to the largest eigenvalue.":

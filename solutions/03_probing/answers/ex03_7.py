@@ -47,10 +47,6 @@ def with_loops(clean, removed, controls, draws, margin=0.05):
     return found | {"verdict": verdict}
 
 
-def around(means, spread):
-    return np.mean(means) - 1.96 * spread, np.mean(means) + 1.96 * spread
-
-
 EDGE = "An end that equals the margin is undecided, and 0 is a margin like any other."
 ANSWERS.variants(amnesic_verdict, held_out=True, say={
         EDGE: lambda low, high, m, *_: "used" if low >= m else by_margin(low, high, m),
@@ -66,7 +62,8 @@ ANSWERS.variants(amnesic_verdict, say={
         "'used' and 'not used' are exchanged.": lambda low, high, m, *_: by_margin(-high, -low, -m),
         f"{ACROSS} the excess alone.":
             lambda low, high, m, a, r, c: "used" if (c - r).mean() > m else "not used",
-        f"{ACROSS} low alone.": lambda low, high, m, *_: "used" if low > m else "not used",
+        f"'Not used' needs evidence too. {ACROSS} low alone.":
+            lambda low, high, m, *_: "used" if low > m else "not used",
         f"{ACROSS} high alone.": lambda low, high, m, *_: "not used" if high < m else "used",
         "You compared with 0, not with the margin.": lambda low, high, *_: by_margin(low, high, 0),
         "You asked whether low lies above 0.": lambda low, *_: "used" if low > 0 else "not used",
@@ -96,7 +93,7 @@ ANSWERS.variants(amnesic_verdict, say={
         "The excess is a sum; take the mean over items.": lambda a, r, c: (c.mean(0) - r).sum()},
     mean={
         "The controls are redrawn too, as samples.": lambda a, r, c, i, k: (c - r)[:, i].mean(),
-        "Items are redrawn too, as samples.": lambda a, r, c, i, k: (c[k] - r).mean(),
+        "The items are redrawn too, as samples.": lambda a, r, c, i, k: (c[k] - r).mean(),
         f"{PAIRED}.": lambda a, r, c, i, k: c[k].mean() - r[i].mean(),
         f"{PAIRED} (controls).": lambda a, r, c, i, k: c[k][:, i].mean() - r.mean(),
         "This is the interval of the effect.": lambda a, r, c, i, k: (a - r)[i].mean(),
@@ -104,13 +101,12 @@ ANSWERS.variants(amnesic_verdict, say={
             lambda a, r, c, i, k: (c[[*set(k)]] - r)[:, [*set(i)]].mean()},
     ends={
         f"This is a 90 % interval; {TAKE}": lambda means, *_: np.percentile(means, (5, 95)),
-        f"Percentage for a share; {TAKE}": lambda means, *_: np.percentile(means, (0.025, 0.975)),
+        f"You took a percentage for a share; {TAKE}":
+            lambda means, *_: np.percentile(means, (0.025, 0.975)),
         f"This is the range of all draws; {TAKE}": lambda means, *_: (min(means), max(means)),
-        "The interval is turned round.": lambda means, *_: np.percentile(means, (97.5, 2.5)),
+        "The interval is turned round: low is first.": lambda m, *_: np.percentile(m, (97.5, 2.5)),
         f"You used 1.96 standard deviations around the excess; {TAKE}":
-            lambda means, a, r, c: around(c - r, np.std(means)),
-        "You used standard errors over items, but the controls are a sample too.":
-            lambda m, a, r, c: around(c - r, (c.mean(0) - r).std(ddof=1) / np.sqrt(len(r))),
+            lambda means, a, r, c: (c - r).mean() + np.std(means) * np.array([-1.96, 1.96]),
         "Use the percentile as numpy does, which interpolates between draws.":
             lambda means, *_: np.percentile(means, (2.5, 97.5), method="nearest"),
 })  # fmt: skip
