@@ -75,7 +75,7 @@ ANSWERS.variants(amnesic_verdict, say={
             lambda low, high, m, *_: "used" if high < -m
             else by_margin(low, high, m) if low > -m else "undecided",
         "The margin makes no difference; use it.": lambda low, high, *_: by_margin(low, high, 0.05),
-        "The verdict must be one of three words.": lambda low, high, m, *_: low > m},
+        "The verdict must be 'used', 'not used' or 'undecided'.": lambda low, high, m, *_: low > m},
     effect={
         "The effect is turned round: a loss is positive.": lambda a, r, c: (r - a).mean(),
         "Under effect stands the excess.": lambda a, r, c: (c - r).mean(),
