@@ -58,6 +58,18 @@ class Draw:
         return getattr(_inputs(unit), self.observe)(function, *arguments)
 
 
+def draws(
+    builder: str, *options: dict[str, Any] | tuple, note: str = "", tolerance: float = 1e-9, **more
+) -> list[Draw]:
+    """A draw for each of these options of one builder, alike in all else.
+
+    A tuple stands for the option ``of``, which says what an input is made of: ``(4, 3)`` is
+    ``{"of": (4, 3)}``.
+    """
+    options = [one if isinstance(one, dict) else {"of": one} for one in options]
+    return [Draw(builder, one, note, tolerance, **more) for one in options]
+
+
 def _inputs(unit: str) -> Any:
     return import_module(f"course_lib.checks.inputs.unit{unit}")
 

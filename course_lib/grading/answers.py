@@ -103,22 +103,31 @@ class Answers:
             return lambda given: self.mistake(message, given, held_out=held_out) or given
         self.mistakes += [Mistake(message, function, held_out) for function in functions]
 
+    def mistakes_of(
+        self, functions: Mapping[str, Callable[..., Any]], held_out: bool = False
+    ) -> None:
+        """Wrong answers by message."""
+        for message, function in functions.items():
+            self.mistake(message, function, held_out=held_out)
+
     def variants(
         self,
         function: Callable[..., Any],
-        options: Mapping[str, Any],
+        options: Mapping[str, Any] | None = None,
         held_out: bool = False,
-        step: str = "",
+        **changes: Mapping[str, Any],
     ) -> None:
         """Mistakes that are one function with other options, by message.
 
-        Each value is a table of options, or a tuple of several such tables. With ``step`` all of
-        them change that option alone, and a value is what takes its place.
+        ``options`` has a table of options for each message; each of ``changes`` belongs to the
+        option of its name and has its value: ``variants(f, sign={"Turned round.": -1})``. Where a
+        message names several mistakes, it has a tuple of tables or values.
         """
-        for message, several in options.items():
-            for changed in several if isinstance(several, tuple) else (several,):
-                wrong = partial(function, **({step: changed} if step else changed))
-                self.mistake(message, wrong, held_out=held_out)
+        for name, values in ({"": options or {}} | changes).items():
+            for message, several in values.items():
+                for one in several if isinstance(several, tuple) else (several,):
+                    changed = {name: one} if name else one
+                    self.mistake(message, partial(function, **changed), held_out=held_out)
 
     def witness(self, phrase: str) -> Callable[..., Any]:
         """Decorator: a wrong answer written independently, rejected with a message that has this.

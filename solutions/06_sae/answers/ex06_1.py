@@ -56,7 +56,7 @@ def kth(f, k):
 
 # Those of k come first: where both explain an answer, they are more to the point.
 BATCH = "of the whole batch. Each state keeps its own k."
-ANSWERS.variants(autoencode, {
+ANSWERS.variants(autoencode, keep={
     "k makes no difference: keep the k largest of each state.": lambda f, k, v: f,
     "You kept one feature too many.": lambda f, k, v: top(f, k + 1),
     "You kept one feature too few: the k-th stays too.": lambda f, k, v: f * (f > kth(f, k)),
@@ -71,8 +71,8 @@ ANSWERS.variants(autoencode, {
     "You chose by absolute value before the ReLU.": lambda f, k, v: f * (top(v.abs(), k) > 0),
     "You chose by absolute value and kept the sign.": lambda f, k, v: v * (top(v.abs(), k) > 0),
     "The k largest may be negative: the ReLU is missing.": lambda f, k, v: top(v, k),
-}, step="keep")  # fmt: skip
-ANSWERS.variants(autoencode, {
+})  # fmt: skip
+ANSWERS.variants(autoencode, before={
     "The bias of the decoder is not subtracted from x.": lambda s: s.x @ s.e + s.eb,
     "You added the bias of the decoder to x; subtract it.": lambda s: (s.x + s.db) @ s.e + s.eb,
     "You subtracted the bias of the encoder; add it.": lambda s: (s.x - s.db) @ s.e - s.eb,
@@ -80,9 +80,9 @@ ANSWERS.variants(autoencode, {
     "There is a ReLU at the input as well.": lambda s: (s.x - s.db).relu() @ s.e + s.eb,
     "You encoded with the directions of the decoder.": lambda s: (s.x - s.db) @ s.d.T + s.eb,
     "The encoder is transposed. It is [d, F]: x @ encoder.": lambda s: (s.x - s.db) @ s.e.T + s.eb,
-}, step="before")  # fmt: skip
+})  # fmt: skip
 ZERO = "Use the ReLU: most activations are exactly 0."
-ANSWERS.variants(autoencode, {
+ANSWERS.variants(autoencode, gate={
     "Activations are negative: the ReLU is missing. A feature is absent or present.": torch.clone,
     "You took absolute values. A feature with a negative level is absent: 0.": torch.abs,
     "You returned 1 for each active feature; say how strongly.": lambda v: (v > 0).double(),
@@ -91,10 +91,10 @@ ANSWERS.variants(autoencode, {
     f"This is a softplus. {ZERO}": softplus,
     "This is a softmax, but features do not compete for a sum of 1.": lambda v: v.softmax(-1),
     "The activations are divided by their length.": lambda v: normalize(v.relu(), dim=-1),
-}, step="gate")  # fmt: skip
+})  # fmt: skip
 ANSWERS.variants(autoencode, {"The ReLU comes before the bias is added; it comes last.": {
     "before": lambda s: ((s.x - s.db) @ s.e).relu() + s.eb, "gate": torch.clone}})  # fmt: skip
-ANSWERS.variants(autoencode, {
+ANSWERS.variants(autoencode, out={
     "x_hat is decoded from all features; decode from the k kept.": lambda f, s: decoded(s.full, s),
     "The bias of the decoder is missing in x_hat: add it again.": lambda f, s: f @ s.d,
     "You subtracted the bias of the decoder in x_hat; add it.": lambda f, s: f @ s.d - s.db,
@@ -107,15 +107,15 @@ ANSWERS.variants(autoencode, {
         lambda f, s: f @ s.d / (f > 0).sum(-1, keepdim=True).clamp(min=1) + s.db,
     "You returned what the reconstruction misses, x - x_hat.": lambda f, s: s.x - decoded(f, s),
     "You returned x itself.": lambda f, s: s.x.clone(),
-}, step="out")  # fmt: skip
+})  # fmt: skip
 ANSWERS.mistake("The two results are swapped: return f, x_hat.", lambda *x: autoencode(*x)[::-1])
-ANSWERS.variants(autoencode, {
+ANSWERS.variants(autoencode, keep={
     "Of equal activations you kept all: k stay, the first.": lambda f, k, v: f * (f >= kth(f, k)),
     "Of equal activations the first stay.": lambda f, k, v: top(f.flip(-1), k).flip(-1),
     "You rounded, or added something to break ties: near is not equal.":
         (lambda f, k, v: f * (top(f.round(decimals=6) + 1, k) > 0),
          lambda f, k, v: f * (top(f - 1e-9 * torch.arange(f.shape[-1]), k) != 0)),
-}, held_out=True, step="keep")  # fmt: skip
+}, held_out=True)  # fmt: skip
 
 
 def draw(*sizes, note="", tolerance=1e-6, observe="", refused=False, **options):

@@ -46,7 +46,7 @@ def shares_of_features(x, x_hat, f, decoder, penalty):
 
 ROUND, SUM = "it is the other way round.", "Sum over features, mean over tokens."
 # Those of the loss come first: where two explain it, they are more to the point.
-ANSWERS.variants(sparse_loss, {
+ANSWERS.variants(sparse_loss, both={
     "The penalty is missing: loss = reconstruction + penalty * sparsity.": lambda a, b, p: a + b,
     "The sparsity is missing in the loss.": lambda a, b, p: a,
     "The reconstruction is missing in the loss.": lambda a, b, p: p * b,
@@ -56,8 +56,8 @@ ANSWERS.variants(sparse_loss, {
     "The sparsity is subtracted; large activations cost more.": lambda a, b, p: a - p * b,
     "You mixed the terms as (1 - penalty) and penalty.": lambda a, b, p: (1 - p) * a + p * b,
     "You divided by the penalty; multiply.": lambda a, b, p: a + b / p,
-}, step="both")  # fmt: skip
-ANSWERS.variants(sparse_loss, {
+})  # fmt: skip
+ANSWERS.variants(sparse_loss, error={
     "You took the mean over the dimensions of the state.": lambda x, y: (x - y).pow(2).mean(),
     "You added the tokens up; take the mean over tokens.": lambda x, y: (x - y).pow(2).sum(),
     f"Mean over dimensions, sum over tokens: {ROUND}": lambda x, y: (x - y).pow(2).mean(1).sum(),
@@ -72,8 +72,8 @@ ANSWERS.variants(sparse_loss, {
         lambda x, y: (x - y).mean(0).pow(2).sum(),
     "You squared the sum of the differences, not each.": lambda x, y: (x - y).sum(1).pow(2).mean(),
     "The difference of squares is not the square.": lambda x, y: (x**2 - y**2).sum(1).mean(),
-}, step="error")  # fmt: skip
-ANSWERS.variants(sparse_loss, {
+})  # fmt: skip
+ANSWERS.variants(sparse_loss, weigh={
     "You left out the lengths of the directions.": lambda d: torch.ones(len(d)),
     "You multiplied by the squared length of each direction.": lambda d: lengths(d) ** 2,
     "You divided by the length of each direction; multiply by it.": lambda d: 1 / lengths(d),
@@ -82,8 +82,8 @@ ANSWERS.variants(sparse_loss, {
     "You used one mean length for all features; each row has its own.": lambda d: lengths(d).mean(),
     "You used the columns of the decoder; row i is the direction of feature i.":
         (lambda d: d.norm(dim=0), lambda d: d.norm(dim=int(d.shape[0] != d.shape[1]))),
-}, step="weigh")  # fmt: skip
-ANSWERS.variants(sparse_loss, {
+})  # fmt: skip
+ANSWERS.variants(sparse_loss, sparse={
     f"You took the mean over features. {SUM}": lambda f, w: (f * w).mean(),
     f"You added the tokens up. {SUM}": lambda f, w: (f * w).sum(),
     f"Mean over features, sum over tokens: {ROUND}": lambda f, w: (f * w).mean(1).sum(),
@@ -92,9 +92,11 @@ ANSWERS.variants(sparse_loss, {
         (lambda f, w: (f * w).pow(2).sum(1).mean(), lambda f, w: f.pow(2).sum(1).mean()),
     "You took the Euclidean length of the code; sum it.": lambda f, w: (f * w).norm(dim=1).mean(),
     "You averaged over the active features only.": lambda f, w: (f * w).sum() / (f > 0).sum(),
-}, step="sparse")  # fmt: skip
-ANSWERS.variants(sparse_loss, {"Convert to float64 before you square and add, or numbers are off.":
-    (torch.clone, torch.Tensor.float)}, held_out=True, step="to")  # fmt: skip
+})  # fmt: skip
+ANSWERS.variants(sparse_loss, held_out=True, to={
+    "Convert to float64 before you square and add, or numbers are off.":
+        (torch.clone, torch.Tensor.float),
+})  # fmt: skip
 
 
 def penalised(term, given, **options):

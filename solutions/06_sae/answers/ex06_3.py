@@ -42,14 +42,14 @@ def with_projectors(decoder, gradient, rate):
 
 
 EACH, WHOLE = "each row gets the length 1", "the part of the gradient along the direction"
-ANSWERS.variants(decoder_step, {
+ANSWERS.variants(decoder_step, length={
     "Row lengths differ: each is divided by its length at the very end.": torch.clone,
     "You normalised the columns. Row i of the decoder is a direction.": lambda t: rows(t, 0),
     f"You normalised the decoder as a whole; {EACH}.": lambda t: t / t.norm(),
     f"You divided by the longest row; {EACH}.": lambda t: t / t.norm(dim=1).max(),
     "The absolute entries of each row sum to 1: no length.": lambda t: t / t.abs().sum(1, True),
-}, step="length")  # fmt: skip
-ANSWERS.variants(decoder_step, {
+})  # fmt: skip
+ANSWERS.variants(decoder_step, across={
     f"You moved along the whole gradient and normalised afterwards. First remove {WHOLE}.":
         lambda g, u: g,
     "You added the part along the direction; subtract it.": lambda g, u: g + part_along(g, u),
@@ -59,7 +59,7 @@ ANSWERS.variants(decoder_step, {
     "You made the gradient unit length. The step keeps the size of the gradient.":
         (lambda g, u: rows(without(g, u)), lambda g, u: rows(g), lambda g, u: without(rows(g), u)),
     "You divided by the length of the gradient.": lambda g, u: g - part_along(rows(g), u),
-}, step="across")  # fmt: skip
+})  # fmt: skip
 for message, wrong in {
     "The rate is missing.": lambda d, g, rate: decoder_step(d, g, 1),
     "You climbed. A step goes against the gradient.": lambda d, g, rate: decoder_step(d, g, -rate),
@@ -76,12 +76,12 @@ def removes_afterwards(*given):
 
 
 LENGTH = "Rows of another length than 1 are divided by their length before the step."
-ANSWERS.variants(decoder_step, {
+ANSWERS.variants(decoder_step, unit={
     "A short row points somewhere too: divide it by its length, whatever that is.": (
         lambda t: t / (t.norm(dim=1, keepdim=True) + 1e-8),
         lambda t: torch.nn.functional.normalize(t, eps=1e-6)),
     LENGTH: torch.clone,
-}, held_out=True, step="unit")  # fmt: skip
+}, held_out=True)  # fmt: skip
 
 
 @ANSWERS.mistake(

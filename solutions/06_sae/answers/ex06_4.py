@@ -50,7 +50,7 @@ def by_counting(x, x_hat, f):
 
 
 ADD = "Add up both sums, then divide."
-ANSWERS.variants(quality, {
+ANSWERS.variants(quality, fvu={
     f"You took a ratio for each token and averaged: tokens near the mean decide. {ADD}":
         lambda e, c, x: (e.square().sum(1) / c.square().sum(1)).mean(),
     f"You took a ratio for each dimension and averaged. {ADD}":
@@ -72,8 +72,8 @@ ANSWERS.variants(quality, {
     "You added lengths and not squares.": lambda e, c, x: e.norm(dim=1).sum() / c.norm(dim=1).sum(),
     "This is 1 minus the ratio of variances.": lambda e, c, x: 1 - ss(around(x - e)) / ss(c),
     "You turned the ratio round: the error is the numerator.": lambda e, c, x: ss(c) / ss(e),
-}, step="fvu")  # fmt: skip
-ANSWERS.variants(quality, {
+})  # fmt: skip
+ANSWERS.variants(quality, l0={
     "You took the share of active features; L0 is their number.": lambda on, f: on.double().mean(),
     "You counted over all tokens; take the mean over tokens.": lambda on, f: on.sum(),
     "You counted the features that are active anywhere.": lambda on, f: on.any(0).sum(),
@@ -85,10 +85,10 @@ ANSWERS.variants(quality, {
     "You counted the features that are 0.": lambda on, f: mean_count(~on, f),
     "You took the most that any token has; take the mean.": lambda on, f: on.sum(1).max(),
     "You took the median over tokens; take the mean.": lambda on, f: np.median(on.sum(1)),
-}, step="l0")  # fmt: skip
+})  # fmt: skip
 ANSWERS.variants(quality, {"Small activations were left out. Active is everything above 0.": (
     {"least": 0.5}, {"least": 1}, {"least": 0.1})})  # fmt: skip
-ANSWERS.variants(quality, {
+ANSWERS.variants(quality, dead={
     "You returned the share of features that are alive.": lambda on, f: 1 - never(on, f),
     "You took the number of dead features; return their share.": lambda on, f: (~on.any(0)).sum(),
     "You counted the zeros of all tokens. A feature is dead if it is 0 on every token.":
@@ -99,7 +99,7 @@ ANSWERS.variants(quality, {
         lambda on, f: (f.mean(0) < 0.1).sum() / f.shape[1],
     "You divided by the number of tokens, not features.": lambda on, f: (~on.any(0)).sum() / len(f),
     "One active token is enough to be alive.": lambda on, f: (on.sum(0) <= 1).double().mean(),
-}, step="dead")  # fmt: skip
+})  # fmt: skip
 ANSWERS.variants(quality, {
     "fvu is off: compute in float64.": ({"to": torch.clone}, {"to": torch.Tensor.float}),
     "fvu may exceed 1: do not clip it.": {"fvu": lambda *t: fraction(*t).clamp(max=1)},

@@ -61,49 +61,49 @@ def mean_of_shares(clean, replaced, ablated, *texts, mean):
 
 
 ROW = "You compared row t with token t. Row t predicts the token after it."
-ANSWERS.variants(loss_recovered, {
+ANSWERS.variants(loss_recovered, pair={
     ROW: (lambda logs, t, real: (logs, t, real),
           lambda logs, t, real: (logs[:, 1:], t[:, 1:], real[:, 1:])),
     "You shifted the wrong way: row t predicts the token at t + 1, not the one before it.":
         lambda logs, t, real: (logs[:, 1:], t[:, :-1], real[:, :-1]),
     "You looked whether row t is real. What counts is the predicted token, real[:, 1:].":
         lambda logs, t, real: (logs[:, :-1], t[:, 1:], real[:, :-1]),
-}, step="pair")  # fmt: skip
-ANSWERS.variants(loss_recovered, {
+})  # fmt: skip
+ANSWERS.variants(loss_recovered, ratio={
     "This is the share of the loss that is lost.": lambda c, s, z: 1 - share(c, s, z),
     "The three runs are exchanged: ablated minus the two others.": lambda c, s, z: share(s, c, z),
     "You divided by the loss of the ablated run, not what it costs.": lambda c, s, z: (z - s) / z,
     "You returned a ratio of two losses.": (lambda c, s, z: c / s, lambda c, s, z: s / c),
     "You returned how much the loss rises, in nats; return a share.": lambda c, s, z: s - c,
     "You used perplexities; use cross-entropies.": lambda *losses: share(*map(torch.exp, losses)),
-}, step="ratio")  # fmt: skip
-ANSWERS.variants(loss_recovered, {
+})  # fmt: skip
+ANSWERS.variants(loss_recovered, mean={
     "You averaged within each text first; every predicted token counts the same.":
         lambda t, k: by_text(t, k).mean(),
     "You averaged probabilities, not their logs.": lambda t, k: -(-t[k]).exp().mean(),
     "You used the last prediction of each text only.": lambda t, k: t[:, -1].mean(),
     "Padding is counted: leave predictions out whose target is not real.": lambda t, k: t.mean(),
-}, step="mean")  # fmt: skip
-ANSWERS.variants(loss_recovered, {
+})  # fmt: skip
+ANSWERS.variants(loss_recovered, logs={
     "You used logits as if they were log-probabilities: log_softmax is missing.": torch.clone,
     "You normalised over tokens; the vocabulary is the last axis.": lambda run: run.log_softmax(1),
-}, step="logs")  # fmt: skip
-ANSWERS.variants(mean_of_shares, {
+})  # fmt: skip
+ANSWERS.variants(mean_of_shares, mean={
     "You averaged the shares of single tokens; average the losses first.": lambda t, k: t[k],
     "You averaged the shares of single texts; average the losses first.": by_text,
-}, step="mean")  # fmt: skip
+})  # fmt: skip
 ANSWERS.mistake("You compared squared differences of logits. The measure asks for the loss.",
     lambda c, s, z, *_: 1 - (c - s).square().sum() / (c - z).square().sum())  # fmt: skip
 CLIP = "The share may lie above 1 and below 0: do not clip it."
-ANSWERS.variants(loss_recovered, {CLIP: (
+ANSWERS.variants(loss_recovered, ratio={CLIP: (
     lambda *losses: share(*losses).clamp(0, 1), lambda *losses: share(*losses).clamp(max=1),
-    lambda *losses: share(*losses).clamp(min=0))}, held_out=True, step="ratio")  # fmt: skip
-ANSWERS.variants(loss_recovered, {
+    lambda *losses: share(*losses).clamp(min=0))}, held_out=True)  # fmt: skip
+ANSWERS.variants(loss_recovered, logs={
     "Logits lie far apart: convert to float64 before log_softmax.":
         (lambda run: run.log_softmax(-1), lambda run: run.float().log_softmax(-1)),
     "Logits lie far apart: stay in logs, the softmax of one may be 0.":
         (lambda run: run.double().softmax(-1).log(), lambda run: run.float().softmax(-1).log()),
-}, held_out=True, step="logs")  # fmt: skip
+}, held_out=True)  # fmt: skip
 
 
 def draw(*sizes, note="", refused=False, tolerance=1e-6, **options):

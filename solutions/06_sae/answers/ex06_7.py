@@ -67,7 +67,7 @@ def across(s):
 ANSWERS.mistake("Clamping to 0 changes the tokens on which the feature is active.",
                 lambda *all: steer(*all) if all[4] else all[:1] * 2, held_out=True)  # fmt: skip
 SIZES = "The control moves each token as far as steering does, along `random`."
-ANSWERS.variants(steer, {
+ANSWERS.variants(steer, far={
     f"You took one size for all tokens. {SIZES}":
         (lambda s: s.size.norm(), lambda s: s.size.mean(), lambda s: s.size.max()),
     f"Its sizes are yours squared. {SIZES}": lambda s: s.size**2,
@@ -78,16 +78,16 @@ ANSWERS.variants(steer, {
     f"You used the length of the states. {SIZES}": lambda s: s.x.norm(dim=1, keepdim=True),
     "The control is missing: you returned the states as they were.": lambda s: 0,
     "The control moves against `random`; move along it.": lambda s: -s.size,
-}, step="far")  # fmt: skip
-ANSWERS.variants(steer, {
+})  # fmt: skip
+ANSWERS.variants(steer, control={
     f"You used `random` as long as it is. {SIZES}": lambda s: s.x + s.size * s.random,
     "The control starts from x, not from the steered.": lambda s: s.steered + s.size * s.unit,
     "The control starts from x, not from decode(f).": lambda s: s.decode(s.f) + s.size * s.unit,
     "You returned the steered states twice.": lambda s: s.steered,
     "You returned the shift alone; add it to x.": lambda s: s.size * s.unit,
     "You made `random` orthogonal to the feature first.": lambda s: s.x + s.size * across(s),
-}, step="control")  # fmt: skip
-ANSWERS.variants(steer, {
+})  # fmt: skip
+ANSWERS.variants(steer, clamp={
     "You added `value` to the activation; clamping sets it.": lambda s: s.now + s.value,
     "You multiplied the activation by `value`; clamping sets it.": lambda s: s.now * s.value,
     "You changed only tokens on which the feature is active.": lambda s: s.now.sign() * s.value,
@@ -97,8 +97,8 @@ ANSWERS.variants(steer, {
     "You removed the feature and did not set it.": lambda s: 0,
     "You changed the last token only.": lambda s: torch.cat([s.now[:-1], 0 * s.now[-1:] + s.value]),
     "`value` is the activation itself, not times the largest.": lambda s: s.value * s.now.max(),
-}, step="clamp")  # fmt: skip
-ANSWERS.variants(steer, {
+})  # fmt: skip
+ANSWERS.variants(steer, back={
     "The error of the autoencoder is lost: add x - decode(f).": lambda s: s.decode(s.new),
     "Nothing changed: the error is that of the unclamped code.": lambda s: s.x.clone(),
     "The error is subtracted; add x - decode(f).": lambda s: s.decode(s.new) + s.decode(s.f) - s.x,
@@ -109,12 +109,13 @@ ANSWERS.variants(steer, {
         lambda s: s.x + (s.value - s.now) * row(s) / row(s).norm(),
     "You added the decoder's bias once more: decode(f) of a single feature contains it.":
         lambda s: with_error(s) + s.decode(torch.zeros_like(s.f)),
-}, step="back")  # fmt: skip
+})  # fmt: skip
 
 
 SHORT = "The control must not depend on how long `random` is."
-ANSWERS.variants(steer, {SHORT: lambda s: s.x + s.size * s.random / (s.random.norm() + 1e-8)},
-                 held_out=True, step="control")  # fmt: skip
+ANSWERS.variants(steer, held_out=True, control={
+    SHORT: lambda s: s.x + s.size * s.random / (s.random.norm() + 1e-8),
+})  # fmt: skip
 
 
 @ANSWERS.mistake("You changed another feature.")
