@@ -183,8 +183,7 @@ for way in WAYS:
     ANSWERS.part(f"{way} at one position", 3, one, RULE, HINT)
 WHOLE = [
     draw(size, node, position, way)
-    for size in ([3, 4, 3, 2], [5, 2, 3, 3])
-    for way in WAYS
+    for size, way in zip(([3, 4, 3, 2], [5, 2, 3, 3]), WAYS, strict=True)
     for node, position in ((size[3] - 1, None), (0, None), (0, size[1] - 1))
 ]
 ANSWERS.part("all positions, and the embedding", 3, WHOLE, RULE, HINT)
