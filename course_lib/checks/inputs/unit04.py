@@ -230,10 +230,10 @@ def judged(
 ):  # fmt: skip
     """A table with a random metric for every circuit, and a circuit of ``size`` edges.
 
-    ``rivals`` says how many are better than the circuit, the circuit itself in another order, and
-    worse; ``near`` brings them nearer. With ``backup`` the model without the part keeps so much
-    more than the circuit without it. ``turned``: corruption raises the metric, by 0.7 to 4 units a
-    prompt; or the mean ``gap`` is given. ``added`` edges make one rival larger.
+    ``rivals``: how many are better, the circuit in another order, and worse; ``near`` brings them
+    nearer. With ``backup`` the model without the part keeps so much more than the circuit without
+    it. ``turned``: corruption raises the metric, by 0.7 to 4 units a prompt; or ``gap`` is its
+    mean. ``added`` edges make one rival larger.
     """
     low = unit * rng.uniform(-1.5, 0.5, size=prompts)
     high = low + unit * rng.uniform(0.7, 4, size=prompts) if gap is None else low[::-1] + gap
@@ -248,8 +248,7 @@ def judged(
         kept = levels.get(places)
         return found if kept is None else found - np.mean(found - low - kept * (high - low))
 
-    measure = Circuits(number, values)
-    edges = measure.edges
+    edges = (measure := Circuits(number, values)).edges
 
     def drawn():
         return [edges[i] for i in rng.permutation(number)[:size]]
@@ -268,8 +267,8 @@ def judged(
         others.append(rival)
     others = [others[i] for i in rng.permutation(len(others))]
     others += [edges[: size + added]] if added else []
-    given = {"none": [], "foreign": [edge for edge in edges if edge not in chosen][:1]}
-    return measure, edges, chosen, given.get(part, taken), others
+    outside = [edge for edge in edges if edge not in chosen][:1]
+    return measure, edges, chosen, {"none": [], "foreign": outside}.get(part, taken), others
 
 
 def _one_of(key):

@@ -154,7 +154,7 @@ EDGES = [
     draw([1, 3, 2], "Zero for one prompt too.", kind="zero"),
     draw([4, 2, 3], "Small values.", kind="mean", size=1e-5),
     draw([4, 2, 3], "Large values.", kind="mean", size=1e5),
-    draw([4, 2, 3], "Values in float64.", 1e-10, kind="mean", dtype="float64"),
+    draw([4, 2, 3], "Values in float64.", 1e-6, kind="mean", dtype="float64"),
     draw([1, 3, 2], ALONE, refused=True, kind="resample"),
     *(draw([n, 3, 2], KINDS, refused=True, kind=kind) for n, kind in ((2, "median"), (1, "Zero"))),
 ]
