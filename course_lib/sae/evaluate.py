@@ -23,7 +23,7 @@ from torch import Tensor
 
 from course_lib.activations import record, replace
 from course_lib.intervals import Interval, bootstrap_counts, ends
-from course_lib.models.text_model import as_list
+from course_lib.models.text_model import as_list, require_causal
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.stream import BATCH_TOKENS
 
@@ -120,6 +120,7 @@ def score_sae(
     >>> scores.recovered()[0] > 0.5
     True
     """
+    require_causal(lm, "score_sae")
     site = site or sae.site
     if not site:
         raise ValueError("This autoencoder has no site of its own: pass site='resid_post.2' or so.")
@@ -152,7 +153,7 @@ def score_sae(
 
 def keep_start(old: Tensor, new: Tensor) -> Tensor:
     """The new states [B, T, d], but for the start token."""
-    return torch.cat([old[:, :1], new[:, 1:]], dim=1)
+    return torch.cat([old[:, :1], new[:, 1:].to(old)], dim=1)
 
 
 def _losses(lm: Any, ids: Tensor, mask: Tensor) -> np.ndarray:

@@ -85,7 +85,7 @@ def clamp(
         here = torch.zeros_like(moved)
         here[:, slice(None) if tokens is None else tokens] = 1.0
         here[:, 0] = 0.0  # never the start token
-        return x + (here * moved)[..., None] * direction.to(x)  # [B, T, 1] * [d]
+        return x + ((here * moved)[..., None] * direction).to(x)  # [B, T, 1] * [d]
 
     return edit
 
@@ -107,6 +107,6 @@ def reconstruct(sae: SparseAutoencoder, change: Edit | None = None, error: bool 
         new = sae.decode(f if change is None else change(f.clone()))
         # x + (changed - x_hat) = changed + (x - x_hat): the error term comes along
         new = x + (new - sae.decode(f)) if error else new
-        return torch.cat([x[:, :1], new[:, 1:]], dim=1)
+        return torch.cat([x[:, :1], new[:, 1:].to(x)], dim=1)
 
     return edit
