@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,18 @@ class UnfitModel(ValueError):
     """The reason why a model cannot be used, as half a sentence."""
 
 
-def check_files(folder: Path) -> dict[str, Any]:
-    """Return the settings in config.json, after a look at each file that loading will read.
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings in config.json; UnfitModel if they are not there or not those of a model."""
+    if not (folder / "config.json").is_file():
+        raise UnfitModel("the folder has no config.json, so it holds no saved model")
+    config = _sound(folder / "config.json")
+    if not isinstance(config.get("model_type"), str):
+        raise UnfitModel("config.json names no model_type, so it is no configuration of a model")
+    return config
+
+
+def check_files(folder: Path) -> None:
+    """Look at each file that loading will read.
 
     Raises
     ------
@@ -35,11 +46,6 @@ def check_files(folder: Path) -> dict[str, Any]:
         Naming the first file that is missing, empty, cut off, damaged, a web page, or the
         pointer that git-lfs leaves in the place of a large file.
     """
-    if not (folder / "config.json").is_file():
-        raise UnfitModel("the folder has no config.json, so it holds no saved model")
-    config = _sound(folder / "config.json")
-    if not isinstance(config.get("model_type"), str):
-        raise UnfitModel("config.json names no model_type, so it is no configuration of a model")
     weights = [name for name in WEIGHTS if (folder / name).is_file()][:1]
     if not weights:
         raise UnfitModel("a file is missing or unreadable: there is no model.safetensors")
@@ -49,7 +55,6 @@ def check_files(folder: Path) -> dict[str, Any]:
     tokenizer = [name for name in TOKENIZERS if (folder / name).is_file()][:1]
     for name in [*weights, *tokenizer, *(s for s in SETTINGS if (folder / s).is_file())]:
         _sound(folder / name)
-    return config
 
 
 def _sound(file: Path) -> Any:
@@ -129,19 +134,20 @@ def check_weights(model: Any, report: dict[str, Any]) -> None:
             "random. Choose a folder saved from a complete language model"
         )
     # other leftovers are harmless: buffers of old versions, layers for other purposes
-    names = set(model.state_dict())
-    layers = [
-        k for k in report["unexpected_keys"] if re.sub(r"\.\d+\.", ".0.", k, count=1) in names
-    ]
+    names, extra = model.state_dict().keys(), sorted(report["unexpected_keys"])
+    layers = [name for name in extra if re.sub(r"\.\d+\.", ".0.", name, count=1) in names]
     if layers:
         raise UnfitModel(
             "config.json and the weights do not belong together: the file has layers that "
-            f"config.json leaves out, such as {sorted(layers)[0]}"
+            f"config.json leaves out, such as {layers[0]}"
         )
 
 
 def check_tokenizer(model: Any, tokenizer: Any) -> None:
-    """Raise UnfitModel for an empty tokenizer, or one with ids that the model does not have."""
+    """Raise UnfitModel for an empty tokenizer, or one with ids that the model does not have.
+
+    A tokenizer of less than half the tokens gives a warning.
+    """
     vocab = tokenizer.get_vocab()
     if vocab.keys() <= {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}:
         raise UnfitModel(NO_TOKENIZER)
@@ -150,6 +156,12 @@ def check_tokenizer(model: Any, tokenizer: Any) -> None:
         raise UnfitModel(
             f"its tokenizer has {most:,} tokens and the embedding of the model {rows:,}: tokenizer "
             "and weights do not belong together"
+        )
+    if most < rows / 2:
+        warnings.warn(
+            f"The tokenizer of this model has {most:,} tokens, and its embedding {rows:,} rows: do "
+            "they come from the same model?",
+            stacklevel=4,
         )
 
 
@@ -184,4 +196,6 @@ def reason(error: BaseException) -> str:
         return "it needs code that comes with it, and the course runs no code from model folders"
     if "backend tokenizer" in first:
         return NO_TOKENIZER
+    if "`merges`" in first:
+        return "vocab.json and merges.txt belong together, and one of the two is missing"
     return f"{type(error).__name__}: {first.rstrip('.')}"

@@ -85,7 +85,10 @@ def load_model(name: str | None = None, *, dtype: torch.dtype = torch.float32) -
 
 def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
     try:
-        kind = folders.check_files(folder)["model_type"]
+        kind = folders.read_config(folder)["model_type"]
+        if kind == "course_sae":
+            raise folders.UnfitModel("it is no language model; course_lib.sae.load_sae loads it")
+        folders.check_files(folder)
         return _load_kind(kind, folder, name, dtype)
     except Exception as error:  # of whatever library: the folder is to blame, not the student
         raise ModelNotFoundError(_ways_out(name, folders.reason(error))) from None
@@ -103,8 +106,6 @@ def _load_kind(kind: str, folder: Path, name: str, dtype: torch.dtype) -> TextMo
         from course_lib.models.text_model import course_tokenizer
 
         return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
-    if kind == "course_sae":
-        raise folders.UnfitModel("it is no language model; course_lib.sae.load_sae loads it")
     return _load_transformers(str(folder), name, dtype, local_files_only=True)
 
 

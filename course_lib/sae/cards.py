@@ -18,7 +18,7 @@ from torch import Tensor
 from course_lib.activations import record
 from course_lib.architectures import final_norm, unembedding
 from course_lib.models.text_model import as_list, require_causal
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.sae.base import SparseAutoencoder, check_width
 from course_lib.sae.stream import BATCH_TOKENS
 
 BEFORE, AFTER = 9, 4  # tokens of an example left and right of the strongest one
@@ -192,6 +192,7 @@ def index_features(lm: Any, sae: SparseAutoencoder, texts: Sequence[str]) -> Fea
     for numbers, ids, mask in lm.batches(rows, BATCH_TOKENS):
         with record(lm, sae.site) as seen:
             lm(ids, mask, logits_to_keep=1)
+        check_width(sae, seen[sae.site])
         for r, number in enumerate(numbers):
             # [T - 1, F], the start token left out; kept sparse: few features are on
             found[number] = sae.encode(seen[sae.site][r, 1 : len(rows[number])]).to_sparse()

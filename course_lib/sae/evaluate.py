@@ -24,7 +24,7 @@ from torch import Tensor
 from course_lib.activations import record, replace
 from course_lib.intervals import Interval, bootstrap_counts, ends
 from course_lib.models.text_model import as_list, require_causal
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.sae.base import SparseAutoencoder, check_width
 from course_lib.sae.stream import BATCH_TOKENS
 
 
@@ -132,6 +132,7 @@ def score_sae(
     for ids, mask in batches:
         with record(lm, site) as seen:
             lm(ids, mask, logits_to_keep=1)
+        check_width(sae, seen[site])
         # no start tokens: [B, T - 1, d] -> [n, d]
         sums.add(seen[site][:, 1:][mask[:, 1:].bool()])
     mean = sums.mean.float()
