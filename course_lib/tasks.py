@@ -308,7 +308,8 @@ def _from_world(
     if len(chosen) < n:
         raise ValueError(
             f"Only {len(chosen)} of {len(triples)} {name} prompts suit the tokenizer of "
-            f"{lm.name!r}, and {n} were asked for. {trouble}"
+            f"{lm.name!r}, and {n} were asked for. Take fewer, or a model that keeps years, names "
+            f"and verbs whole, such as 'course-lm'. The last trouble: {trouble}"
         )
     metric = word_contrast([item[2] for item in chosen], [item[3] for item in chosen], scale)
     clean, corrupted = ([item[i] for item in chosen] for i in (0, 1))
