@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from course_lib.architectures import bare_model
+from course_lib.models.text_model import require_causal
 from course_lib.world import prompts as world
 from course_lib.world.lexicon import LEXICON
 
@@ -172,6 +173,7 @@ def last_logits(model: Any, ids: Tensor, **options: Any) -> Tensor:
 
     `options` are handed to the model, for instance the keys and values of earlier tokens.
     """
+    require_causal(model, "A task")
     inner = bare_model(model)
     takes = inspect.signature(inner.forward).parameters
     # where the model can, only the last position is multiplied by the unembedding [V, d]
@@ -233,6 +235,7 @@ def make_task(
     >>> make_task(lm, "dog", ["The dog"], ["The dogs"], lambda logits: logits[:, verb])
     Task('dog', 1 prompts of 3 tokens, metric)
     """
+    require_causal(lm, "A task")
     clean, corrupted = list(clean), list(corrupted)
     if not clean or len(clean) != len(corrupted):
         raise ValueError(
@@ -273,6 +276,7 @@ def _from_world(
     every_word: bool = False, corruption: str,
 ) -> Task:  # fmt: skip
     """The first n prompts of one length whose words the tokenizer keeps whole."""
+    require_causal(lm, "A task")
     if n < 1:
         raise ValueError(f"A task needs at least one prompt, got n={n}.")
     triples = list(triples)
@@ -304,7 +308,8 @@ def _from_world(
     if len(chosen) < n:
         raise ValueError(
             f"Only {len(chosen)} of {len(triples)} {name} prompts suit the tokenizer of "
-            f"{lm.name!r}, and {n} were asked for. {trouble}"
+            f"{lm.name!r}, and {n} were asked for. Take fewer, or a model that keeps years, names "
+            f"and verbs whole, such as 'course-lm'. The last trouble: {trouble}"
         )
     metric = word_contrast([item[2] for item in chosen], [item[3] for item in chosen], scale)
     clean, corrupted = ([item[i] for item in chosen] for i in (0, 1))

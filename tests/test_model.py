@@ -182,6 +182,25 @@ def test_the_local_cache_is_asked_before_the_network(folder, monkeypatch):
     assert load_model("someone/some-model") == "from the cache" and asked == [True]
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("x contains custom code which must be executed"), "runs no code"),
+        (json.JSONDecodeError("Expecting value", "", 0), "JSONDecodeError: Expecting value"),
+        (KeyError("weight_map"), "KeyError: 'weight_map'"),
+    ],
+)
+def test_what_is_wrong_with_a_model_of_the_hub_is_a_message_too(error, told, monkeypatch):
+    def load(*args, **options):
+        raise error
+
+    monkeypatch.setattr("course_lib.models.loading._load_transformers", load)
+    with pytest.raises(ModelNotFoundError, match=told) as caught:
+        load_model("someone/some-model")
+    assert_three_ways_out(str(caught.value))
+    assert caught.value.__suppress_context__
+
+
 def test_folders_without_a_whole_model_are_explained(tmp_path, folder):
     with pytest.raises(ModelNotFoundError, match="no config.json") as caught:
         load_model(str(tmp_path))

@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from course_lib.behaviour.formulas import region_references
+from course_lib.behaviour.published import COUNTED_UNDER
 
 RELATIONS = {"greaterthan": ">", "lessthan": "<", "equals": "="}
+# First bytes of files that are no text in UTF-8, and what to do with them.
+FOREIGN = {
+    b"\x1f\x8b": "it is compressed; unpack it with gunzip",
+    b"PK": "it is a zip archive; unpack it",
+    b"\x00\x05": "it is a note of macOS about the file of that name without ._",
+    b"\xff\xfe": "it looks like UTF-16; save it again as UTF-8",
+    b"\xfe\xff": "it looks like UTF-16; save it again as UTF-8",
+}
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,13 @@ class Pair:
     Attributes
     ----------
     good, bad : str
-        The two sentences.
+        The two sentences, without white space at their ends (see `as_pairs`).
     paradigm : str
         BLiMP's UID: the template the pair was made from.
     phenomenon : str
-        BLiMP's linguistics_term: the phenomenon that several paradigms test.
+        BLiMP's linguistics_term: the phenomenon that several paradigms test. Several terms are
+        joined by " + ". The label "s-selection" is read as "argument_structure", where the paper
+        counts it.
     """
 
     good: str
@@ -44,6 +55,9 @@ class Pair:
 def as_pairs(items: Iterable[Pair | Mapping[str, Any] | Sequence[str]]) -> list[Pair]:
     """Read pairs from `Pair` objects, records with BLiMP's fields, or (good, bad) tuples.
 
+    White space at the ends of a sentence is taken off: where tokens carry the space before a word,
+    it is a token of its own and costs several nats, in one sentence of the pair and not the other.
+
     Raises
     ------
     ValueError
@@ -53,6 +67,8 @@ def as_pairs(items: Iterable[Pair | Mapping[str, Any] | Sequence[str]]) -> list[
     --------
     >>> as_pairs([("The dog sleeps.", "The dog sleep.")])[0].bad
     'The dog sleep.'
+    >>> as_pairs([(" The dog sleeps. ", "The dog sleep.")])[0].good
+    'The dog sleeps.'
     """
     pairs = [_as_pair(item, f"Pair {number}") for number, item in enumerate(items)]
     if not pairs:
@@ -78,7 +94,13 @@ def _as_pair(item: Any, where: str) -> Pair:
     for side in (item.good, item.bad):
         if not isinstance(side, str) or not side.strip():
             raise ValueError(f"{where} has an empty sentence: {item}. Both sides need words.")
-    return item
+    return Pair(item.good.strip(), item.bad.strip(), _label(item.paradigm), _label(item.phenomenon))
+
+
+def _label(name: Any) -> str:
+    """A name as one text: some data sets give numbers, or several terms to one pair."""
+    names = name if isinstance(name, list | tuple) else [name]
+    return " + ".join(COUNTED_UNDER.get(str(n), str(n)) for n in names if n is not None)
 
 
 # ------------------------------------------------------------------ BLiMP
@@ -99,30 +121,39 @@ def load_blimp(
     paradigms : list of str, optional
         Which paradigms to read (file names without `.jsonl`); all by default.
     limit : int, optional
-        Keep the first `limit` pairs of each paradigm.
+        Keep the first `limit` pairs of each paradigm; at least 1, all by default.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file, folder or paradigm.
     ValueError
-        For a line that is not JSON or lacks a field; the message names file and line.
+        For a line that is not JSON or lacks a field, and a file that is empty or no text in UTF-8;
+        the message names file and line. For an empty list of paradigms, or a limit below 1.
+
+    Notes
+    -----
+    Only a newline ends a line: the other separators of Unicode may stand in a sentence. Hidden
+    files, such as the `._x.jsonl` that macOS puts beside `x.jsonl`, are passed over.
     """
+    paradigms = _names(paradigms, "paradigms")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError(f"limit is a whole number of at least 1, or None for all; got {limit!r}.")
     path = Path(source)
     if not path.exists() and _is_hub_name(source):
         return _blimp_from_hub(str(source), paradigms, limit)
     pairs = []
     for file in _files(path, ".jsonl", paradigms):
-        lines = file.read_text(encoding="utf-8").splitlines()
         # empty lines are no pairs, but count in the numbers that messages give
-        numbered = [(n, line) for n, line in enumerate(lines, start=1) if line.strip()]
+        lines = enumerate(_read(file).split("\n"), start=1)
+        numbered = [(n, line) for n, line in lines if line.strip()]
+        if not numbered:
+            raise ValueError(f"{file} holds no pairs: it is empty.")
         for number, line in numbered[:limit]:
             where = f"{file}, line {number}:"
             record = _parse(line, where)
             record.setdefault("UID", file.stem)  # the file is named after its paradigm
             pairs.append(_as_pair(record, where))
-    if not pairs:
-        raise ValueError(f"{path} holds no pairs: its files are empty.")
     return pairs
 
 
@@ -210,14 +241,16 @@ def load_syntaxgym(source: str | Path, suites: Sequence[str] | None = None) -> l
     FileNotFoundError
         If there is no such file, folder or suite.
     ValueError
-        For a file that is not JSON or not a suite; see `RegionSuite.from_dict`.
+        For an empty list of suites, and a file that is not JSON in UTF-8 or not a suite; see
+        `RegionSuite.from_dict`.
     """
+    suites = _names(suites, "suites")
     path = Path(source)
     if not path.exists() and _is_hub_name(source):
         return [_suite_from_hub(str(source), name) for name in suites or _no_names(source)]
     loaded = []
     for file in _files(path, ".json", suites):
-        data = _parse(file.read_text(encoding="utf-8"), f"{file}:")
+        data = _parse(_read(file), f"{file}:")
         loaded.append(RegionSuite.from_dict(data, str(file)))
     return loaded
 
@@ -301,20 +334,46 @@ def _check_references(suite: RegionSuite, where: str) -> None:
 # ------------------------------------------------------------------ shared
 
 
-def _files(path: Path, suffix: str, names: Sequence[str] | None) -> Iterator[Path]:
+def _names(names: Iterable[str] | None, what: str) -> list[str] | None:
+    """A selection as a list without repetitions; a single name is a list of one, None is all."""
+    if names is None:
+        return None
+    chosen = list(dict.fromkeys([names] if isinstance(names, str) else names))
+    if not chosen:
+        raise ValueError(f"The list of {what} is empty, so nothing would be read. Leave it out "
+                         "to read all, or name some.")  # fmt: skip
+    return chosen
+
+
+def _read(file: Path) -> str:
+    """The text of a data file, lines ended by newlines; ValueError unless it is UTF-8."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
+        if "\0" not in text:
+            return text
+        where, kind = "", "it holds zero bytes, as UTF-16 does; save it again as UTF-8"
+    except UnicodeDecodeError as error:
+        where = f", line {error.object[: error.start].count(10) + 1}"
+        kind = "it may be in an older encoding such as latin-1; save it again as UTF-8"
+    head = file.read_bytes()[:2]
+    raise ValueError(f"{file}{where}: this is no text in UTF-8; {FOREIGN.get(head, kind)}.")
+
+
+def _files(path: Path, suffix: str, names: list[str] | None) -> list[Path]:
     if not path.exists():
         raise FileNotFoundError(
             f"There is no file or folder {str(path)!r}. Give a {suffix} file, a folder of them, "
             "or a data set of the hub as 'owner/name'."
         )
-    if path.is_file():
-        return iter([path])
-    files = {file.stem: file for file in sorted(path.glob(f"*{suffix}"))}
-    missing = set(names or ()) - set(files)
+    found = [path] if path.is_file() else sorted(path.glob(f"*{suffix}"))
+    # hidden files are not the data: macOS writes ._x.jsonl beside x.jsonl
+    files = {f.stem: f for f in found if f == path or (f.is_file() and f.name[0] != ".")}
+    missing = [name for name in names or () if name not in files]
     if missing or not files:
-        what = f"{sorted(missing)[0]}{suffix}" if missing else f"{suffix} files"
-        raise FileNotFoundError(f"The folder {path} has no {what}; it has {sorted(files)}.")
-    return iter([files[name] for name in (names or files)])
+        what = f"{missing[0]}{suffix}" if missing else f"{suffix} files"
+        there = sorted(files) or sorted(f.name for f in path.iterdir())[:10]
+        raise FileNotFoundError(f"{path} has no {what}; it has {there}.")
+    return [files[name] for name in names or files]
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

@@ -180,8 +180,8 @@ def direct_attribution(
     logit = _difference(logits[ids])
     gap = embedding + float(heads.sum() + bias.sum() + mlp.sum()) + constant - logit
     size = abs(embedding) + float(heads.abs().sum() + mlp.abs().sum())
-    # rounding grows with the parts, which may be large and cancel
-    if abs(gap) > 1e-4 * (1 + size):
+    # rounding grows with the parts, which may be large and cancel; half precision rounds coarsely
+    if abs(gap) > max(1e-4, torch.finfo(seen[last].dtype).eps) * (1 + size):
         raise UnsupportedArchitecture(
             f"The parts of this model sum to its logit only to {gap:.2g}: it does something "
             "between blocks, final norm and logits that we do not know of, so no share is exact."

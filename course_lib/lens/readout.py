@@ -32,7 +32,9 @@ from course_lib.architectures import (
     n_layers,
     unembedding,
 )
+from course_lib.models.language_model import widened
 from course_lib.models.sites import find_place
+from course_lib.models.text_model import require_causal
 
 READABLE = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "embed")
 
@@ -49,7 +51,7 @@ class Readout:
     unembed: nn.Module
 
     def __call__(self, states: Tensor) -> Tensor:
-        return self.unembed(self.norm(states))  # [..., d] -> [..., V]
+        return widened(self.unembed(self.norm(states)))  # [..., d] -> [..., V]
 
     @property
     def subtracts_mean(self) -> bool:
@@ -189,6 +191,7 @@ def lens_sites(lm: Any, sites: str | Iterable[str] = "stream") -> tuple[str, ...
 
 def token_at(lm: Any, text: str, token: int) -> tuple[list[int], int]:
     """Ids of a text with its start token, and `token` as an index from 0; ValueError if none."""
+    require_causal(lm, "A lens")
     ids = lm.encode(text)
     if not -len(ids) <= token < len(ids):
         raise ValueError(

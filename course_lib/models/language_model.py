@@ -16,11 +16,37 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.architectures import FAMILIES
-from course_lib.models.text_model import TextModel, as_list
+from course_lib.models.text_model import TextModel, as_list, require_causal
 
 MAX_BATCH_TOKENS = 4096  # padded tokens in one forward pass
 MAX_BATCH_LOGITS = 2**25  # and at most 128 MB of float32 logits
 UNLIMITED = 10**6  # context of a model without position embeddings
+
+
+def widened(x: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are.
+
+    Between two numbers that bfloat16 can hold lie 1/16 nat above 8 nats: whoever normalises or
+    subtracts such numbers in their own type adds an error as large as many an effect.
+
+    Examples
+    --------
+    >>> widened(torch.ones(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _longest_text(model: nn.Module, tokenizer: Any) -> int:
+    """The context in tokens, as far as model and tokenizer tell it."""
+    told = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        # RoBERTa and its kin count positions from the padding token on
+        if name.endswith("position_embeddings") and padding is not None:
+            told.append(module.weight.shape[0] - padding - 1)
+    # None, 0 and XLNet's -1 stand for no limit
+    return min([n for n in told if isinstance(n, int | float) and n > 0] + [UNLIMITED])
 
 
 class LanguageModel(TextModel):
@@ -46,9 +72,10 @@ class LanguageModel(TextModel):
     def __init__(self, model: nn.Module, tokenizer: Any, name: str = "model") -> None:
         kind = getattr(model.config, "model_type", None)
         masked = type(model).__name__.endswith("ForMaskedLM")
-        is_causal = not masked and not (kind in FAMILIES and not FAMILIES[kind].is_causal)
-        positions = getattr(model.config, "max_position_embeddings", None) or UNLIMITED
-        limit = min(positions, tokenizer.model_max_length, UNLIMITED)
+        # the BERT family can be built to read from left to right
+        decoder = getattr(model.config, "is_decoder", False)
+        is_causal = not masked and (decoder or kind not in FAMILIES or FAMILIES[kind].is_causal)
+        limit = _longest_text(model, tokenizer)
         super().__init__(name, tokenizer, max_tokens=limit, is_causal=is_causal)
         self.model = model.eval().requires_grad_(False)
         if hasattr(model.config, "use_cache"):
@@ -59,8 +86,13 @@ class LanguageModel(TextModel):
         self._can_select = "logits_to_keep" in parameters
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kw: Any) -> Any:
-        """Run the model on ids [B, T]; the output has ``.logits`` [B, T, V]. Keeps gradients."""
-        return self.model(input_ids=input_ids, attention_mask=attention_mask, **kw)
+        """Run the model on ids [B, T]; the output has ``.logits`` [B, T, V]. Keeps gradients.
+
+        Logits are float32 at least, whatever the weights are: see `widened`.
+        """
+        out = self.model(input_ids=input_ids, attention_mask=attention_mask, **kw)
+        out.logits = widened(out.logits)
+        return out
 
     @property
     def device(self) -> torch.device:
@@ -146,7 +178,7 @@ class LanguageModel(TextModel):
         >>> probs.sum(dim=1).allclose(probs.new_ones(2))
         True
         """
-        self._require_causal("next_token_probs")
+        require_causal(self, "next_token_probs")
         return self._next_probs([self.encode(text) for text in as_list(texts)])
 
     @torch.no_grad()
@@ -188,7 +220,7 @@ class LanguageModel(TextModel):
         ValueError
             If text and continuation do not fit in the context, or an argument is negative.
         """
-        self._require_causal("generate")
+        require_causal(self, "generate")
         if temperature < 0 or max_new_tokens < 1:
             raise ValueError("temperature must be >= 0 and max_new_tokens >= 1.")
         ids = self.encode(text)

@@ -8,17 +8,15 @@ hub. What comes back can be asked for tokens, logits and log-probabilities: see
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from course_lib.architectures import FAMILIES
+from course_lib.models import folders
 from course_lib.models.assets import BUNDLED, asset_folder
 from course_lib.models.language_model import LanguageModel
 from course_lib.models.next_tokens import NextTokens
@@ -87,12 +85,16 @@ def load_model(name: str | None = None, *, dtype: torch.dtype = torch.float32) -
 
 def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelNotFoundError(
-            _ways_out(name, "the folder has no config.json, so it holds no saved model")
-        ) from None
-    kind = config.get("model_type")
+        kind = folders.read_config(folder)["model_type"]
+        if kind == "course_sae":
+            raise folders.UnfitModel("it is no language model; course_lib.sae.load_sae loads it")
+        folders.check_files(folder)
+        return _load_kind(kind, folder, name, dtype)
+    except Exception as error:  # of whatever library: the folder is to blame, not the student
+        raise ModelNotFoundError(_ways_out(name, folders.reason(error))) from None
+
+
+def _load_kind(kind: str, folder: Path, name: str, dtype: torch.dtype) -> TextModel:
     if kind == "course_ngram":
         from course_lib.models.ngram import NGramModel
 
@@ -104,14 +106,7 @@ def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
         from course_lib.models.text_model import course_tokenizer
 
         return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
-    if kind == "course_sae":
-        reason = "it is no language model; course_lib.sae.load_sae loads it"
-        raise ModelNotFoundError(_ways_out(name, reason))
-    try:
-        return _load_transformers(str(folder), name, dtype, local_files_only=True)
-    except OSError as error:
-        reason = f"a file is missing or unreadable in the folder ({_first_line(error)})"
-        raise ModelNotFoundError(_ways_out(name, reason)) from error
+    return _load_transformers(str(folder), name, dtype, local_files_only=True)
 
 
 def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
@@ -123,9 +118,10 @@ def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
             return _load_transformers(name, name, dtype, local_files_only=local_only)
         except (OSError, httpx.HTTPError) as error:
             failure = error
+        except Exception as error:
+            raise ModelNotFoundError(_ways_out(name, folders.reason(error))) from None
     reason = (
-        "it is not in the local cache and the hub could not deliver it "
-        f"({type(failure).__name__}: {_first_line(failure)})"
+        f"it is not in the local cache and the hub could not deliver it ({folders.reason(failure)})"
     )
     raise ModelNotFoundError(_ways_out(name, reason)) from failure
 
@@ -133,57 +129,45 @@ def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
 def _load_transformers(
     source: str, name: str, dtype: torch.dtype, local_files_only: bool
 ) -> LanguageModel:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(source, local_files_only=local_files_only)
-    auto = AutoModelForMaskedLM if _is_masked(config) else AutoModelForCausalLM
-    tokenizer = _load_tokenizer(source, local_files_only)
-    with _quiet_weights(local_files_only):
+    # code that comes with a model is not run; without the second word transformers would ask
+    given = {"local_files_only": local_files_only, "trust_remote_code": False}
+    with _quiet(local_files_only):
+        config = AutoConfig.from_pretrained(source, **given)
+        masked = folders.is_masked(config)
+        tokenizer = AutoTokenizer.from_pretrained(source, **given)
+        auto = AutoModelForMaskedLM if masked else AutoModelForCausalLM
         model, report = auto.from_pretrained(
             source,
             config=config,
             dtype=dtype,
-            local_files_only=local_files_only,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below
+            **given,
         )
-    if report["missing_keys"]:
-        raise ValueError(
-            f"{name!r} was saved without {sorted(report['missing_keys'])[:3]}: these weights would "
-            "be random. Choose a folder saved from a complete language model."
-        )
+    folders.check_weights(model, report)
+    folders.check_tokenizer(model, tokenizer)
+    if not masked:
+        folders.check_direction(model)
     return LanguageModel(model, tokenizer, name)
 
 
-def _load_tokenizer(source: str | Path, local_files_only: bool = True) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(source), local_files_only=local_files_only)
-
-
-def _is_masked(config: Any) -> bool:
-    family = FAMILIES.get(config.model_type)
-    if family is not None:
-        return not family.is_causal
-    return any(name.endswith("ForMaskedLM") for name in config.architectures or [])
-
-
 @contextmanager
-def _quiet_weights(quiet: bool) -> Iterator[None]:
-    """Hide the progress bar of reading local weights; a download keeps its own."""
+def _quiet(local: bool) -> Iterator[None]:
+    """Say nothing while loading: what matters is raised. The bars of a download stay."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    if quiet:
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    if local:
         logging.disable_progress_bar()
     try:
         yield
     finally:
-        if quiet and shown:
+        logging.set_verbosity(level)
+        if local and shown:
             logging.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no details"])[0]
 
 
 def _ways_out(name: str, reason: str) -> str:

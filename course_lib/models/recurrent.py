@@ -47,7 +47,7 @@ class TXLConfig:
     model_type: str = "course_txl"
 
 
-@dataclass(frozen=True)
+@dataclass
 class BaselineOutput:
     """What a forward pass returns: `logits`, shape [B, T, V], before the softmax."""
 

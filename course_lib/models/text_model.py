@@ -37,6 +37,16 @@ def as_list(texts: str | Sequence[str]) -> list[str]:
     return texts
 
 
+def require_causal(lm: Any, what: str) -> None:
+    """Raise ValueError if `lm` is a masked language model; `what` asks for a left-to-right one."""
+    if not getattr(lm, "is_causal", True):
+        raise ValueError(
+            f"{what} needs a left-to-right model, and {lm.name!r} is a masked language model: it "
+            "has no probability for a token given only the tokens before it. Use encode, tokens "
+            "and logits, or load a causal model such as 'course-lm'."
+        )
+
+
 def course_tokenizer(folder: str | Path) -> Any:
     """Read the tokenizer of one of our own model types.
 
@@ -218,7 +228,7 @@ class TextModel:
         Entry t belongs to ``tokens(text)[t + 1]``: the start token is given, not scored. A text
         of one word has one entry. Cost: one forward pass over the texts.
         """
-        self._require_causal("token_logprobs")
+        require_causal(self, "token_logprobs")
         return self.score_ids([self.encode(text) for text in as_list(texts)])
 
     def logprob(self, text: str, reduction: str = "sum") -> float:
@@ -264,7 +274,7 @@ class TextModel:
     # ---- checks shared by the subclasses ------------------------------------------------------
     def check_ids(self, ids: list[list[int]]) -> None:
         """Raise ValueError where a list of ids cannot be scored (used by ``score_ids``)."""
-        self._require_causal("score_ids")
+        require_causal(self, "score_ids")
         if not ids:
             raise ValueError("No token ids were given: the list is empty.")
         size = len(self.tokenizer)
@@ -316,12 +326,4 @@ class TextModel:
             raise ValueError(
                 f"{what} has {length} tokens, but {self.name!r} reads at most "
                 f"{self.max_tokens} (start token included). Shorten it or split it."
-            )
-
-    def _require_causal(self, what: str) -> None:
-        if not self.is_causal:
-            raise ValueError(
-                f"{what} needs a left-to-right model, and {self.name!r} is a masked language "
-                "model: it has no probability for a token given only the tokens before it. "
-                "Use encode, tokens and logits, or load a causal model such as 'course-lm'."
             )

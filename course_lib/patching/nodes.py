@@ -10,6 +10,7 @@ from torch import Tensor
 
 from course_lib.architectures import family_of, n_heads, n_layers, parts
 from course_lib.models.sites import find_place
+from course_lib.models.text_model import require_causal
 from course_lib.patching.result import PatchResult
 from course_lib.patching.running import Cell, Point, plain_run, run_cells
 from course_lib.tasks import Task
@@ -164,6 +165,7 @@ def sweep(
             f"Denoising puts the clean value back, so value={value!r} has no meaning there. "
             "Ablate with direction='noising'."
         )
+    require_causal(lm, "Patching")
     lm = parts(lm)  # looked up once, not for every site of every run
     # cell by cell, row after row: `view` puts them back into the table at the end
     flat = [tuple(_checked(lm, task, point) for point in cell) for row in cells for cell in row]

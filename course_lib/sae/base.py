@@ -147,6 +147,16 @@ class SparseAutoencoder(nn.Module):
         self.b_enc[which] = 0.0
 
 
+def check_width(sae: SparseAutoencoder, x: Tensor) -> None:
+    """Raise ValueError unless states [..., d] are as wide as those the autoencoder reads."""
+    if x.shape[-1] != sae.d:
+        raise ValueError(
+            f"{sae!r} reads states of {sae.d} numbers, and those of this model have {x.shape[-1]}: "
+            "it was trained on the states of another model. Load that model (for course-sae it is "
+            "course-lm), or train an autoencoder on the states of yours with train_sae."
+        )
+
+
 def squared_error(x: Tensor, x_hat: Tensor) -> Tensor:
     """Squared error summed over dimensions, mean over states: a scalar."""
     return (x - x_hat).square().sum(-1).mean()  # [N, d] -> [N] -> scalar

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, unembedding
-from course_lib.models.text_model import as_list
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.models.text_model import as_list, require_causal
+from course_lib.sae.base import SparseAutoencoder, check_width
 from course_lib.sae.stream import BATCH_TOKENS
 
 BEFORE, AFTER = 9, 4  # tokens of an example left and right of the strongest one
@@ -184,6 +184,7 @@ def index_features(lm: Any, sae: SparseAutoencoder, texts: Sequence[str]) -> Fea
     >>> index.tokens[:3], len(index.search("dog", top=2))
     (('The', 'dog', 'sleeps'), 2)
     """
+    require_causal(lm, "index_features")
     rows = [lm.encode(text) for text in as_list(texts)]
     if not rows:
         raise ValueError("No texts were given: the list is empty.")
@@ -191,6 +192,7 @@ def index_features(lm: Any, sae: SparseAutoencoder, texts: Sequence[str]) -> Fea
     for numbers, ids, mask in lm.batches(rows, BATCH_TOKENS):
         with record(lm, sae.site) as seen:
             lm(ids, mask, logits_to_keep=1)
+        check_width(sae, seen[sae.site])
         for r, number in enumerate(numbers):
             # [T - 1, F], the start token left out; kept sparse: few features are on
             found[number] = sae.encode(seen[sae.site][r, 1 : len(rows[number])]).to_sparse()
@@ -216,7 +218,7 @@ def logit_effects(lm: Any, directions: Tensor) -> Tensor:
     is added to all logits alike is taken out.
     """
     size = len(lm.tokenizer)
-    read = unembedding(lm)[:size] * final_norm(lm).weight  # [V, d] * [d]
+    read = unembedding(lm)[:size].float() * final_norm(lm).weight  # [V, d] * [d]
     centred = directions - directions.mean(-1, keepdim=True)
     scores = centred @ read.T  # [n, d] @ [d, V]
     scores = scores - scores.mean(-1, keepdim=True)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.intervals import bootstrap_counts, ends
+from course_lib.models.text_model import require_causal
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.documents import document
@@ -131,6 +132,7 @@ def gold_tokens(lm: Any, n: int = 600, seed: int | str = "gold") -> GoldTokens:
     >>> len(gold.words) == len(gold.document) == len(gold.concepts["noun"])
     True
     """
+    require_causal(lm, "gold_tokens")
     if n < 2:
         raise ValueError("At least 2 documents are needed: units are chosen on one half of them.")
     made = [document(f"{seed}:{index}") for index in range(n)]

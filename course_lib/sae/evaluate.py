@@ -23,8 +23,8 @@ from torch import Tensor
 
 from course_lib.activations import record, replace
 from course_lib.intervals import Interval, bootstrap_counts, ends
-from course_lib.models.text_model import as_list
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.models.text_model import as_list, require_causal
+from course_lib.sae.base import SparseAutoencoder, check_width
 from course_lib.sae.stream import BATCH_TOKENS
 
 
@@ -120,6 +120,7 @@ def score_sae(
     >>> scores.recovered()[0] > 0.5
     True
     """
+    require_causal(lm, "score_sae")
     site = site or sae.site
     if not site:
         raise ValueError("This autoencoder has no site of its own: pass site='resid_post.2' or so.")
@@ -131,6 +132,7 @@ def score_sae(
     for ids, mask in batches:
         with record(lm, site) as seen:
             lm(ids, mask, logits_to_keep=1)
+        check_width(sae, seen[site])
         # no start tokens: [B, T - 1, d] -> [n, d]
         sums.add(seen[site][:, 1:][mask[:, 1:].bool()])
     mean = sums.mean.float()
@@ -152,7 +154,7 @@ def score_sae(
 
 def keep_start(old: Tensor, new: Tensor) -> Tensor:
     """The new states [B, T, d], but for the start token."""
-    return torch.cat([old[:, :1], new[:, 1:]], dim=1)
+    return torch.cat([old[:, :1], new[:, 1:].to(old)], dim=1)
 
 
 def _losses(lm: Any, ids: Tensor, mask: Tensor) -> np.ndarray:

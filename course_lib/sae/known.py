@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from course_lib.intervals import bootstrap_interval
+from course_lib.models.text_model import require_causal
 from course_lib.sae.concepts import GoldTokens
 from course_lib.sae.stream import BATCH_TOKENS
 from course_lib.world.lexicon import LEXICON, TOPICS
@@ -74,6 +75,7 @@ def topic_knowledge(lm: Any, gold: GoldTokens) -> TopicKnowledge:
     -----
     Cost: one forward pass over the documents.
     """
+    require_causal(lm, "topic_knowledge")
     groups = torch.zeros(len(TOPICS), len(lm.tokenizer))  # [12, V]
     for form, word in LEXICON.forms.items():
         if word.topic in TOPICS:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_lib.sae.base import SparseAutoencoder
+from course_lib.sae.base import SparseAutoencoder, check_width
 
 Edit = Callable[[Tensor], Tensor]
 
@@ -81,11 +81,12 @@ def clamp(
     direction = direction / direction.norm()
 
     def edit(x: Tensor) -> Tensor:
+        check_width(sae, x)
         moved = value - sae.encode(x)[..., feature]  # [B, T]
         here = torch.zeros_like(moved)
         here[:, slice(None) if tokens is None else tokens] = 1.0
         here[:, 0] = 0.0  # never the start token
-        return x + (here * moved)[..., None] * direction.to(x)  # [B, T, 1] * [d]
+        return x + ((here * moved)[..., None] * direction).to(x)  # [B, T, 1] * [d]
 
     return edit
 
@@ -103,10 +104,11 @@ def reconstruct(sae: SparseAutoencoder, change: Edit | None = None, error: bool 
     """
 
     def edit(x: Tensor) -> Tensor:
+        check_width(sae, x)
         f = sae.encode(x)
         new = sae.decode(f if change is None else change(f.clone()))
         # x + (changed - x_hat) = changed + (x - x_hat): the error term comes along
         new = x + (new - sae.decode(f)) if error else new
-        return torch.cat([x[:, :1], new[:, 1:]], dim=1)
+        return torch.cat([x[:, :1], new[:, 1:].to(x)], dim=1)
 
     return edit

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from course_lib.models.assets import BUNDLED, asset_folder
+from course_lib.models.folders import UnfitModel, check_files, read_config, reason
 from course_lib.sae.base import SparseAutoencoder
 from course_lib.sae.gated import GatedSAE
 from course_lib.sae.jumprelu import JumpReLUSAE
@@ -58,17 +59,18 @@ def load_sae(name: str | Path = "course-sae") -> SparseAutoencoder:
     """
     folder = asset_folder(str(name)) if str(name) in BUNDLED else Path(name)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        config = read_config(folder)
+        if config["model_type"] != "course_sae":
+            raise UnfitModel("the folder holds no sparse autoencoder; load_model may load it")
+        check_files(folder)
+        made = ARCHITECTURES[config["kind"]](config["d"], config["features"], **config["options"])
+        weights = load_file(folder / "model.safetensors")
+        made.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    except (UnfitModel, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"There is no autoencoder {str(name)!r}. Use 'course-sae', or a folder that save_sae "
-            "has written."
+            f"There is no autoencoder {str(name)!r}: {reason(error)}. Use 'course-sae', or a "
+            "folder that save_sae has written."
         ) from None
-    if config.get("model_type") != "course_sae":
-        raise ValueError(f"{str(name)!r} holds no sparse autoencoder. Load it with load_model.")
-    made = ARCHITECTURES[config["kind"]](config["d"], config["features"], **config["options"])
-    weights = load_file(folder / "model.safetensors")
-    made.load_state_dict({name: weight.float() for name, weight in weights.items()})
     made.unit_decoder()  # half precision leaves lengths of 1.0003
     made.site = config["site"]
     return made.eval().requires_grad_(False)

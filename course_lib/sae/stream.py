@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from course_lib.activations import record
+from course_lib.models.text_model import require_causal
 from course_lib.world.documents import document
 
 BATCH_TOKENS = 1024  # of a forward pass
@@ -36,6 +37,7 @@ def generated_documents(seed: int | str = "sae", start: int = 0) -> Iterator[str
 @torch.no_grad()
 def states_of(lm: Any, site: str, texts: Iterable[str], ahead: int = 256) -> Iterator[Tensor]:
     """States [n, d] at a site, one tensor for each forward pass, start tokens left out."""
+    require_causal(lm, "collect_activations")
     texts = iter(texts)
     while chunk := [lm.encode(text) for text in itertools.islice(texts, ahead)]:
         for _, ids, mask in lm.batches(chunk, BATCH_TOKENS):

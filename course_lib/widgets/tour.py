@@ -10,6 +10,7 @@ from torch import Tensor
 from course_lib.activations import record
 from course_lib.architectures import final_norm, n_layers
 from course_lib.display import AltFigure, show
+from course_lib.models.language_model import widened
 from course_lib.plots import COLOURS, HATCHES
 from course_lib.tables import Table
 from course_lib.widgets.live import Explorer, collected_warnings
@@ -51,9 +52,8 @@ def read_stream(lm, text: str, token: int = -1) -> tuple[dict[str, list[float]],
     norm, unembed = final_norm(lm), lm.model.get_output_embeddings()
     with record(lm, sum(sites.values(), [])) as seen, torch.no_grad():
         lm(torch.tensor([ids], device=lm.device))
-        probs = torch.stack(
-            [unembed(norm(seen[site]))[0, token].softmax(dim=-1) for site in sites["stream"]]
-        )
+        logits = torch.stack([unembed(norm(seen[site]))[0, token] for site in sites["stream"]])
+        probs = widened(logits).softmax(dim=-1)  # [L + 1, V]
     sizes = {
         name: [seen[s][0, token].norm().item() for s in names] for name, names in sites.items()
     }
