@@ -140,9 +140,8 @@ class Trial:
     """A probe that has its own random accuracy for every list of labels, and its lot of labels."""
 
     def __init__(self, rng, labels, own, span, lot):
-        self.seed = int(rng.integers(2**31))
         self.labels, self.own, self.span, self.lot = labels, own, span, lot
-        self.asked, self.drawn = [], 0
+        self.asked, self.drawn, self.seed = [], 0, int(rng.integers(2**31))
 
     def accuracy(self, labels):
         labels = [int(label) for label in labels]
@@ -262,9 +261,8 @@ def _mixture(rng, size, width, classes):
     labels = np.where(rng.random(size) < 0.3, 0, rng.integers(classes, size=size))
     labels[: 2 * classes] = rng.permutation(np.arange(2 * classes) % classes)
     stretch = rng.normal(size=(width, width)) * np.linspace(0.4, 2.5, width)
-    means = rng.normal(size=(classes, width)) * 1.5
-    x = means[labels] + rng.normal(size=(size, width)) @ stretch
-    return x + 3.0 * rng.normal(size=width), labels
+    means = rng.normal(size=(classes, width)) * 1.5 + 3.0 * rng.normal(size=width)
+    return means[labels] + rng.normal(size=(size, width)) @ stretch, labels
 
 
 def classes(rng, of, new=0, names=None, dtype="float64", far=0.0, scale=1.0, thin=1.0, kind=""):

@@ -74,10 +74,8 @@ some = draws("text", (5, 12, 0.3), (8, 30, 0.4), (6, 15, 0.45), (9, 33, 0.7), ob
 ANSWERS.part("no word in both halves", 4, some, RULE)
 some = ((9, 40, 0.5), (12, 50, 0.2), (7, 7, 0.35), (21, 21, 0.3), (25, 25, 0.3))
 some = draws("text", *some, observe="halves")
-some += draws(  # b and c have 3 places, with d 5
-    "given", ("abacbdad", "dcba", 0.375), ("abacbdad", "bdac", 0.5),
-    note="Here share * N is a whole number.", observe="halves",
-)  # fmt: skip
+whole = (("abacbdad", "dcba", 0.375), ("abacbdad", "bdac", 0.5))  # b and c have 3 places, with d 5
+some += draws("given", *whole, note="Here share * N is a whole number.", observe="halves")
 ANSWERS.part("a share of the places", 3, some, RULE)
 NOTE = "'The', 'THE' and 'the' are one word, and `order` has words that the text has not."
 some = [{"of": of, "capitals": True} for of in ((4, 14, 0.4), (7, 30, 0.3), (9, 60, 0.5))]

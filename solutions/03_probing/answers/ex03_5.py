@@ -89,14 +89,13 @@ def in_place(states, scores, gamma=1.0):
 RULE = (
     "With weights s = softmax(scores): gamma times the sum of s[l] states[l], and that of l s[l]."
 )
-HINT = "The layers are added up, places and units stay."
 shapes = ((4, 3, 5), (4, 4, 4), (5, 1, 3), {"of": (7, 2, 6), "kind": "learnt"})
 for name, points, what in (
     ("the mixed states", 4, "mixed"),
     ("the centre of gravity", 3, "centre"),
 ):
     some = draws("layers", *shapes, tolerance=1e-5, observe=what)
-    ANSWERS.part(name, points, some, RULE, HINT)
+    ANSWERS.part(name, points, some, RULE, "The layers are added up, places and units stay.")
 scores = ([1000.0, 999.0, 1001.5], [-2000.0, -2000.0, -2003.0], [0.0, 5000.0, 0.0], [0.3] * 3)
 far = ({"of": (3, 4, 2), "scores": row} for row in scores)
 far = draws("layers", *far, note="A constant added to all scores changes nothing.")

@@ -129,16 +129,14 @@ ANSWERS.part("nothing left for a linear probe", 5, left, RULE)
 some = [{"of": of, "new": new} for of in shapes for new in (0, 11)]
 some = draws("classes", *some, {"of": (30, 5, 3), "kind": "learnt"}, tolerance=1e-8)
 ANSWERS.part("the smallest such change", 6, some, RULE)
-FLAT = "Directions without variance get 0 in both roots."
 THREE = {"of": (40, 5, 3), "new": 9}
 flat = [THREE | {"kind": kind, "far": 2.0} for kind in ("constant", "tilted")]
 flat += [(8, 12, 2), (40, 4, 6), THREE | {"thin": 1e-3}]
 flat += [THREE | {"scale": 1e-5}, THREE | {"scale": 1e5, "kind": "turned"}]
-flat = draws("classes", *flat, note=FLAT, tolerance=1e-5)
+flat = draws("classes", *flat, note="Directions without variance get 0.", tolerance=1e-5)
 ANSWERS.part("directions without variance", 3, flat, RULE, held_out=True)
-NAMES = "The numbers of the classes mean nothing."
 some = [{"of": (50, 5, 3), "names": names} for names in ([9, 2, 5], [-3, 100, 0])]
-some = draws("classes", *some, note=NAMES, tolerance=1e-6)
+some = draws("classes", *some, note="The numbers of the classes mean nothing.", tolerance=1e-6)
 far = {"of": (50, 5, 3), "dtype": "float32", "far": 5000.0}
 some += draws("classes", far, note="float32 with a large mean: use float64.", tolerance=2e-9)
 ONE = "With a single class raise ValueError."

@@ -113,19 +113,18 @@ ANSWERS.variants(amnesic_verdict, say={
 SAME = [partial(amnesic_verdict, say=lambda *_, w=w: w) for w in ("used", "not used", "undecided")]
 ANSWERS.mistake("Your verdict is the same for all inputs.", *SAME)
 RULE = "The effect is the mean of clean - removed, the excess that of control - removed."
-some = ((3, 12, 0.2, 0.1), (5, 20, 0.2, 0.1), (2, 7, 0.2, 0.1))
-some = draws("scene", *({"of": of, "gain": 0.5} for of in some), observe="costs")
-ANSWERS.part("effect and excess", 3, some, RULE)
+some = [{"of": (c, n, 0.2, 0.1), "gain": 0.5} for c, n in ((3, 12), (5, 20), (2, 7))]
+ANSWERS.part("effect and excess", 3, draws("scene", *some, observe="costs"), RULE)
 RULE = "Each draw has a mean of control - removed; take their 2.5th and 97.5th percentile."
 some = ((3, 12, 0.1, 0.1), (5, 20, 0.1, 0.1), {"of": (4, 9, 1.0, 0.1), "unit": 1e4})
 ANSWERS.part("the interval", 3, draws("scene", *some, observe="interval"), RULE)
 RULE = "'used' if low is above the margin, 'not used' if high is below it, otherwise 'undecided'."
-PLACES = (  # cost, half the width of the interval, margin
-    (0.3, 0.05, 0.05), (-0.02, 0.05, 0.15), (0.04, 0.025, 0.05), (0.06, 0.025, 0.05),
-    (0.02, 0.08, 0.05), (0.05, 0.02, 0.2), (-0.4, 0.05, 0.05), (0.3, 0.05, 0.9),
+some = (  # controls, items, cost, half the width of the interval, margin
+    (3, 40, 0.3, 0.05, 0.05), (3, 40, -0.02, 0.05, 0.15), (3, 40, 0.04, 0.025, 0.05),
+    (3, 40, 0.06, 0.025, 0.05), (3, 40, 0.02, 0.08, 0.05), (3, 40, 0.05, 0.02, 0.2),
+    (3, 40, -0.4, 0.05, 0.05), (3, 40, 0.3, 0.05, 0.9),
 )  # fmt: skip
-some = draws("scene", *((3, 40, *place) for place in PLACES), observe="word")
-ANSWERS.part("the verdict", 3, some, RULE)
+ANSWERS.part("the verdict", 3, draws("scene", *some, observe="word"), RULE)
 some = draws("counted", (1, 16, 0.1), (6, 16, 0.1), note="Items are right (1) or wrong (0).")
 some += draws("level", (2, 0.5, 0.5501), (2, 0.5, 0.5499), note=DEFAULT)
 ANSWERS.part("single control, items right or wrong", 2, some, RULE, held_out=True)
