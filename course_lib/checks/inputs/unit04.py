@@ -79,13 +79,13 @@ def what_was_lent(call, values, seeds):
 
 
 def how_often_each_lends(call, values, seeds):
-    """Whether all the other prompts lend about as often; the bound is 5 standard deviations."""
+    """Whether all the other prompts lend about as often; the bound is 5.5 standard deviations."""
     said, counts, n = what_was_lent(call, values, seeds[:2]), 0, len(values)
     for seed in seeds if said == FINE else ():
         counts = counts + np.eye(n)[lenders(call, values, seed)]
     share, others = 1 / (n - 1), 1 - np.eye(n)
     far = np.abs(counts - others * len(seeds) * share)
-    allowed = 5 * (len(seeds) * share * (1 - share)) ** 0.5
+    allowed = 5.5 * (len(seeds) * share * (1 - share)) ** 0.5
     return said if said != FINE else "not all as often" if (far > allowed).any() else "all alike"
 
 
