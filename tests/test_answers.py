@@ -17,7 +17,7 @@ from tests.answers import ROOT, all_answers
 ALL = all_answers()
 MISTAKES = [(id, mistake) for id, answers in ALL.items() for mistake in answers.mistakes]
 WITNESSES = [(id, *witness) for id, answers in ALL.items() for witness in answers.witnesses]
-SEEDS = range(1, 4)
+SEEDS = (1, 2)
 
 
 def stored(id: str):
@@ -30,7 +30,10 @@ def drawn(id: str, seed: int, held_out: bool):
 
 
 def name_of(value) -> str:
-    return value.message[:40] if isinstance(value, Mistake) else str(value)[:40]
+    """The same in every process: an address in it would be none."""
+    if isinstance(value, Mistake):
+        return value.message[:40]
+    return getattr(value, "__name__", "wrong") if callable(value) else str(value)[:40]
 
 
 def messages_of(result) -> set[str]:
