@@ -172,10 +172,10 @@ def test_a_missing_widget_extension_is_a_warning(monkeypatch, tmp_path):
 def test_folders_that_cannot_be_written(monkeypatch):
     for refused, status in ((doctor.COURSE / "notebooks", RED), (journal.home(), AMBER)):
         problems = {refused: "denied"}
-        monkeypatch.setattr(course, "_write_problem", lambda f, p=problems: p.get(f, ""))
+        monkeypatch.setattr(course, "write_problem", lambda f, p=problems: p.get(f, ""))
         assert course.check_writing().status == status
     monkeypatch.undo()
-    assert course._write_problem(Path("/proc/no-such-folder")) != ""
+    assert course.write_problem(Path("/proc/no-such-folder")) != ""
 
 
 def test_a_progress_file_that_cannot_be_written(monkeypatch, tmp_path):
