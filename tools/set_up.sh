@@ -115,6 +115,14 @@ counted() { # pip's lines about a hundred packages, as a count that moves
     [ ! -t 1 ] || printf '\033[K'
 }
 
+link_course() { # by a relative path, which a renamed folder keeps and every encoding can write
+    local link
+    [ "$(cd "$(dirname "$venv")" && pwd -P)" = "$here" ] || return 0
+    for link in "$venv"/lib/python*/site-packages/*course_lib*.pth; do
+        [ ! -f "$link" ] || echo ../../../.. >"$link"
+    done
+}
+
 install() {
     local options=(${torch_options[@]+"${torch_options[@]}"})
     [ "$torch" != cpu ] || options+=(--extra-index-url "$CPU_BUILDS")
@@ -123,6 +131,7 @@ install() {
     "$python" -m pip install ${options[@]+"${options[@]}"} "$(grep '^torch==' requirements.lock)" &&
         echo "Step 2 of 3: JupyterLab and the other packages" &&
         "$python" -m pip install -c requirements.lock -e '.[dev,grading]' | counted &&
+        link_course &&
         echo "Step 3 of 3: do they fit together?" &&
         "$python" -m pip check
 }
