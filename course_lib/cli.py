@@ -137,9 +137,8 @@ def lab_command(notebook: str, root: Path, headless: bool, as_root: bool) -> lis
     # Only warnings, so that the address stands out; it is printed in any case.
     command += ["--ServerApp.log_level=WARN"]
     # The course needs no network: JupyterLab neither looks for newer versions of itself
-    # nor asks whether it may fetch news.
+    # nor (see labconfig) asks whether it may fetch news.
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.news_url=None"]
     # A login shell, which JupyterLab takes where it has no terminal, would forget our PATH.
     shell = os.environ.get("SHELL") or shutil.which("bash") or shutil.which("sh")
     if os.name == "posix" and shell:

@@ -18,6 +18,16 @@ COURSE = Path(__file__).resolve().parents[2]  # the folder that holds notebooks/
 IMPORTED = "ipykernel.kernelapp, ipywidgets, matplotlib.pyplot, torch, transformers, course_lib"
 KERNEL_SECONDS = 120  # the first import after an installation reads gigabytes
 ANEW = "Delete the folder .venv and run `make lab`, which makes it anew."
+# What to do by what the last line of an error says; anything else is a damaged installation.
+KERNEL_FIXES = {
+    "No module named 'course_lib": "The folder was moved, renamed or copied, or its set-up did not "
+    "come to its end: run `make lab`.",
+    "surrogates not allowed": "The name of the folder needs an encoding that is switched off here: "
+    "export PYTHONUTF8=1",
+    "writable": "Set the variable TMPDIR to a folder that you can write to.",
+    "temporary directory": "Set the variable TMPDIR to a folder that you can write to.",
+    "No space left": "Free some space, then look again: course doctor",
+}
 
 
 def check_packages() -> Finding:
@@ -92,12 +102,8 @@ def _broken_kernel(run: subprocess.CompletedProcess[bytes]) -> Finding:
         return Finding("kernel", RED, detail, ANEW + " If it stays, the processor may be too old.")
     lines = run.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
     detail = "a notebook cannot start: " + lines[-1].replace(os.path.expanduser("~"), "~")
-    if "No module named 'course_lib" in lines[-1]:
-        fix = (
-            "The folder was moved, renamed or copied, or is not set up to its end: run `make lab`."
-        )
-        return Finding("kernel", RED, detail, fix)
-    return Finding("kernel", RED, detail, ANEW)
+    fix = next((fix for sign, fix in KERNEL_FIXES.items() if sign in lines[-1]), ANEW)
+    return Finding("kernel", RED, detail, fix)
 
 
 def check_models() -> Finding:

@@ -100,6 +100,12 @@ def explain(error: BaseException, options: argparse.Namespace | None = None) -> 
     if isinstance(error, MemoryError):
         return "The memory is full.\nClose other programs and kernels, then try again."
     kind = type(error).__name__
+    if type(error).__module__.startswith("course_lib"):  # its text is for its reader already
+        return str(error)
+    if isinstance(error, UnicodeError) and "surrogates" in str(error):
+        return (
+            "A name needs an encoding that is off here.\nTry: PYTHONUTF8=1 course ..., or rename it"
+        )
     return (
         f"This should not have happened ({kind}: {error}).\nPlease report it, with the command and "
         f"the output of `course doctor`. With {DEBUG}=1 in front, the command says where it was."
