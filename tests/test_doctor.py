@@ -20,12 +20,21 @@ from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings, course, mach
 from course_lib.models import assets
 
 
-def test_diagnose_looks_at_everything_and_is_quick():
-    started = time.perf_counter()
-    findings = doctor.diagnose()
-    within_budget("looking at everything", time.perf_counter() - started, 3)
+def test_diagnose_looks_at_everything_and_is_quick(monkeypatch):
+    findings = doctor.diagnose(extras=True)
     assert [finding.name for finding in findings] == list(doctor.CHECKS)
     assert {finding.status for finding in findings} <= {GREEN, AMBER, RED}
+    # Importing torch takes what it takes; everything else is not to be waited for.
+    monkeypatch.setitem(doctor.CHECKS, doctor.KERNEL, lambda: Finding("kernel", GREEN, "stands by"))
+    started = time.perf_counter()
+    doctor.diagnose(extras=True)
+    within_budget("looking at everything", time.perf_counter() - started, 3)
+
+
+def test_students_are_not_told_of_what_no_lesson_needs(monkeypatch):
+    for name in doctor.EXTRAS:
+        monkeypatch.setitem(doctor.CHECKS, name, lambda: pytest.fail("it was looked at"))
+    assert {finding.name for finding in doctor.diagnose()} == set(doctor.CHECKS) - {*doctor.EXTRAS}
 
 
 def test_what_is_not_well_comes_with_a_fix_and_what_is_well_without():
@@ -46,7 +55,7 @@ def test_a_check_that_raises_is_a_problem_of_its_own(monkeypatch):
     findings = doctor.diagnose()
     (disk,) = (finding for finding in findings if finding.name == "disk")
     assert disk.status == RED and "no such disk" in disk.detail
-    assert len(findings) == len(doctor.CHECKS)
+    assert len(findings) == len(doctor.CHECKS) - len(doctor.EXTRAS)
 
 
 def test_old_and_new_pythons_are_refused(monkeypatch):
@@ -68,6 +77,42 @@ def test_missing_and_outdated_packages_are_named(monkeypatch):
 def test_a_package_that_is_not_installed_is_a_problem(monkeypatch):
     monkeypatch.setattr(course, "DISTRIBUTION", "no-such-course")
     assert course.check_packages().status == RED
+
+
+@pytest.fixture
+def kernel(monkeypatch, tmp_path):
+    """Modules that a kernel finds before the installed ones: kernel(torch="raise ...")."""
+
+    def make(**sources: str) -> Finding:
+        for name, source in sources.items():
+            (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+        return course.check_kernel()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("sources", "detail", "fix"),
+    [
+        ({"torch": "raise ImportError('libgomp.so.1: cannot open')"}, "libgomp.so.1", ".venv"),
+        ({"ipywidgets": "import no_such_module"}, "no_such_module", ".venv"),
+        ({"course_lib": "raise ModuleNotFoundError(\"No module named 'course_lib'\")"},
+         "No module named", "was moved, renamed or copied"),
+        ({"course_lib": ""}, "the code of another folder", "PYTHONPATH"),
+        ({"transformers": "import os; os.kill(os.getpid(), 4)"}, "died while importing", ".venv"),
+        ({"torch": "raise OSError(28, 'No space left on device')"}, "No space left", "Free some"),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_cannot_start_is_a_problem(kernel, sources, detail, fix):
+    found = kernel(**sources)
+    assert found.status == RED and detail in found.detail and fix in found.fix
+    assert str(Path.home()) + "/" not in str(found)
+
+
+def test_a_kernel_that_takes_for_ever_is_a_warning(kernel, monkeypatch):
+    monkeypatch.setattr(course, "KERNEL_SECONDS", 0.2)
+    assert kernel(torch="import time; time.sleep(20)").status == AMBER
 
 
 @pytest.mark.parametrize(("gib", "status"), [(8, GREEN), (1.5, AMBER), (0.5, RED)])

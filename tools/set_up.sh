@@ -125,7 +125,7 @@ link_course() { # by a relative path, which a renamed folder keeps and every enc
 
 install() {
     local options=(${torch_options[@]+"${torch_options[@]}"})
-    [ "$torch" != cpu ] || options+=(--extra-index-url "$CPU_BUILDS")
+    [ "$torch" != cpu ] || options+=(--index-url "$CPU_BUILDS") # alone, or the larger build may win
     echo "Step 1 of 3: PyTorch"
     # By its exact version and first, so that a CPU build which pip finds on this machine is taken.
     "$python" -m pip install ${options[@]+"${options[@]}"} "$(grep '^torch==' requirements.lock)" &&

@@ -16,7 +16,8 @@ import warnings
 from typing import TextIO
 
 SIGNS = {"✓": "+", "✗": "x", "–": "-", "—": "-", "→": "->", "≤": "<=", "≥": ">=", "×": "x",
-         "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "█": "#", "ß": "ss"}  # fmt: skip
+         "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "█": "#", "⁄": "/",
+         "ß": "ss"}  # fmt: skip
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 DEBUG = "COURSE_DEBUG"
@@ -28,12 +29,15 @@ def in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    plain = "".join(SIGNS.get(sign) or _letters(sign) or "?" for sign in text)
-    return plain, error.end
+    return "".join(map(_in_ascii, text)), error.end
 
 
-def _letters(sign: str) -> str:
-    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+def _in_ascii(sign: str) -> str:
+    """`é` is an e with an accent, which goes; what has no nearest sign becomes a question mark."""
+    parts = [
+        SIGNS.get(part, part) for part in SIGNS.get(sign) or unicodedata.normalize("NFKD", sign)
+    ]
+    return "".join(p if p.isascii() else "" if unicodedata.combining(p) else "?" for p in parts)
 
 
 codecs.register_error("course-ascii", in_ascii)
