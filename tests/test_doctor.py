@@ -1,5 +1,6 @@
 """The doctor names what is wrong and the next step, and never falls over itself."""
 
+import json
 import os
 import re
 import shutil
@@ -108,6 +109,24 @@ def test_a_kernel_that_cannot_start_is_a_problem(kernel, sources, detail, fix):
     found = kernel(**sources)
     assert found.status == RED and detail in found.detail and fix in found.fix
     assert str(Path.home()) + "/" not in str(found)
+
+
+def test_a_kernel_of_another_python_is_found(monkeypatch, tmp_path):
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1\n"
+    )
+    python.chmod(0o755)
+    spec = {"argv": [str(python), "-m", "ipykernel_launcher"], "display_name": "3"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    found = course.check_kernel()
+    assert found.status == RED and "kernelspec remove python3" in found.fix
+    spec["argv"][0] = str(tmp_path / "none")
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    assert "does not start" in course.check_kernel().detail
 
 
 def test_a_kernel_that_takes_for_ever_is_a_warning(kernel, monkeypatch):

@@ -16,6 +16,7 @@ DISTRIBUTION = "course-lib"
 COURSE = Path(__file__).resolve().parents[2]  # the folder that holds notebooks/ and Makefile
 # What the first cells of every notebook import, and the kernel itself.
 IMPORTED = "ipykernel.kernelapp, ipywidgets, matplotlib.pyplot, torch, transformers, course_lib"
+OURS = ".venv/bin/python"
 KERNEL_SECONDS = 120  # the first import after an installation reads gigabytes
 ANEW = "Delete the folder .venv and run `make lab`, which makes it anew."
 # What to do by what the last line of an error says; anything else is a damaged installation.
@@ -103,6 +104,8 @@ def _broken_kernel(run: subprocess.CompletedProcess[bytes]) -> Finding:
     lines = run.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
     detail = "a notebook cannot start: " + lines[-1].replace(os.path.expanduser("~"), "~")
     fix = next((fix for sign, fix in KERNEL_FIXES.items() if sign in lines[-1]), ANEW)
+    if run.args[0] != sys.executable:  # somebody registered a kernel that goes before ours
+        fix = f"JupyterLab starts another Python: {OURS} -m jupyter kernelspec remove python3"
     return Finding("kernel", RED, detail, fix)
 
 
