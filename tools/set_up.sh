@@ -85,13 +85,19 @@ announce() { # what is coming, before anything is fetched
 }
 
 create() {
-    local base
+    local base said
     [ -w . ] || stop "Nothing can be written in $here." \
         "Copy the course into a folder of your own and run the command there."
     base=$(bash tools/find_python.sh "$wanted") || exit 1
-    [ -d "$venv" ] || rm -f "$venv" # a file, or a link that leads nowhere
-    if ! "$base" -m venv --clear "$venv" || ! "$python" -m pip --version >/dev/null; then
-        stop "The environment $venv could not be made: the reason stands above." \
+    if [ -d "$venv" ]; then # stopped half-way through gigabytes, what is left must not look whole
+        : >"$venv/.unfinished" || stop "Nothing can be written in $venv: is it another user's?"
+        find "$venv/" -mindepth 1 -maxdepth 1 ! -name .unfinished -exec rm -rf {} +
+    else
+        rm -f "$venv" # a file, or a link that leads nowhere
+    fi
+    # What it says is kept back: stopped by Ctrl-C it would print a traceback.
+    if ! said=$("$base" -m venv --clear "$venv" 2>&1 && "$python" -m pip --version 2>&1); then
+        stop "$said" "The environment $venv could not be made: the reason stands above." \
             "Once that is repaired, run the same command again."
     fi
     (cd "$venv" && pwd -P) >"$venv/.made-in"
