@@ -1,33 +1,29 @@
 # make lab    set up, check the machine, open the course in JupyterLab
+#             (make lab TORCH=cpu on Linux: without PyTorch's GPU libraries)
 # make test   set up, then run every test
 # The rest is for people who change the course; CONTRIBUTING.md says when to use what.
 SHELL  := /bin/bash
 PYTHON ?=
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
-READY  := $(VENV)/.ready
-# Extra pip options for torch alone, for instance an index with CPU-only builds.
+READY  := environment
+# TORCH=cpu: PyTorch without GPU libraries. TORCH_OPTIONS: other pip options for torch alone.
+TORCH  ?=
 TORCH_OPTIONS ?=
 WORKERS ?= 2
 NOTEBOOK_FOLDERS := $(wildcard notebooks lectures solutions)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test test-kernels test-peers notebooks slides exercises models bench lock
+.PHONY: help environment setup lab test test-kernels test-peers notebooks slides exercises models bench lock
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 setup: $(READY)
 
-# torch goes first and by its exact version, so that a CPU build pip can find locally is taken.
-$(READY): pyproject.toml requirements.lock tools/find_python.sh
-	@python="$$(bash tools/find_python.sh '$(PYTHON)')" && \
-	 { test -x $(PY) || "$$python" -m venv --clear $(VENV); }
-	@echo "Installing the course into $(VENV); the first time this takes some minutes."
-	@$(PY) -m pip install --quiet $(TORCH_OPTIONS) "$$(grep '^torch==' requirements.lock)"
-	@$(PY) -m pip install --quiet -c requirements.lock -e '.[dev,grading]'
-	@$(PY) -m pip check
-	@touch $(READY)
+# Not a file: whether the environment is whole and in its place is looked at every time.
+$(READY):
+	@bash tools/set_up.sh '$(VENV)' '$(PYTHON)' '$(TORCH)' $(TORCH_OPTIONS)
 
 lab: $(READY)
 	@$(PY) -m course_lib.cli lab

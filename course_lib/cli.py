@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,15 +18,28 @@ START = "notebooks/00_start_here.ipynb"
 # Settings of Jupyter that hold in `course lab` only: without the menus and pages that nbgrader
 # adds for instructors. They have them in a plain `jupyter lab`.
 JUPYTER_SETTINGS = Path(__file__).resolve().parent / "jupyter"
+# Where Jupyter, its kernels and matplotlib write; each below the home folder unless it is named.
+JUPYTER_FOLDERS = (
+    "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status (0: well, 1: not well, 2: wrong call)."""
+    """Run the command line and return its exit status (0: well, 1: not well, 2: not done).
+
+    Whatever goes wrong ends in a message, and with COURSE_DEBUG=1 in a traceback.
+    """
+    from course_lib.doctor import terminal
+
+    terminal.make_legible()
     options = build_parser().parse_args(arguments)
     try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        return 130
+        status = options.run(options)
+        return terminal.finish(options, None) or status
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get(terminal.DEBUG):
+            raise
+        return terminal.finish(options, error)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,10 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
     lab.set_defaults(run=run_lab)
 
     doctor = commands.add_parser("doctor", help="say what this machine lacks, and how to fix it")
+    extras = "look at the model hub and at the sandbox for grading as well; no lesson needs them"
+    doctor.add_argument("--all", action="store_true", help=extras)
     doctor.set_defaults(run=run_doctor)
 
     check = commands.add_parser("check", help="run the visible checks of an assignment")
-    check.add_argument("notebook", type=Path, help="for instance exercises/NN_NAME/NN_NAME.ipynb")
+    check.add_argument("notebook", metavar="UNIT", help="for instance 01; or a notebook, a folder")
     check.set_defaults(run=run_check)
 
     progress = commands.add_parser("progress", help="what you have done so far")
@@ -56,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     submit = commands.add_parser("submit", help="make the file to hand in, with a receipt")
     submit.add_argument("unit", help="for instance 01")
-    submit.add_argument("--out", type=Path, default=Path("handed-in"), help="default: handed-in")
+    submit.add_argument("--out", type=Path, help="default: handed-in, in the folder of the course")
     submit.set_defaults(run=run_submit)
     _add_instructors_commands(commands)
     return parser
@@ -95,15 +112,17 @@ def run_lab(options: argparse.Namespace) -> int:
     """Print what the doctor would repair, then run JupyterLab until it is stopped."""
     from course_lib import doctor
 
-    findings = doctor.diagnose()
-    to_repair = [f for f in findings if f.status != doctor.GREEN and f.name not in doctor.EXTRAS]
-    print(doctor.Findings(to_repair) or "This machine is ready for the course.", flush=True)
+    to_repair = doctor.Findings(f for f in doctor.diagnose() if f.status != doctor.GREEN)
+    print(to_repair or "This machine is ready for the course.", flush=True)
+    if any(f.name == doctor.KERNEL and f.status == doctor.RED for f in to_repair):
+        print("No notebook can run, so JupyterLab was not started.", file=sys.stderr)
+        return 1
     if not (doctor.COURSE / options.notebook).is_file():
         print(f"There is no notebook {options.notebook} in the course folder.", file=sys.stderr)
         return 2
     headless = options.no_browser or not has_screen(os.environ, sys.stdout.isatty(), sys.platform)
     command = lab_command(options.notebook, doctor.COURSE, headless, is_root())
-    os.environ["JUPYTER_CONFIG_PATH"] = settings_path(os.environ)
+    os.environ |= lab_environment(os.environ, place_for_jupyter())
     if headless:
         print("JupyterLab prints an address with a token below. Open it in a browser.", flush=True)
     if os.name == "posix":
@@ -117,8 +136,14 @@ def lab_command(notebook: str, root: Path, headless: bool, as_root: bool) -> lis
     command += [f"--LabApp.default_url=/lab/tree/{notebook}"]
     # Only warnings, so that the address stands out; it is printed in any case.
     command += ["--ServerApp.log_level=WARN"]
-    # The course needs no network: do not let JupyterLab ask for newer versions of itself.
+    # The course needs no network: JupyterLab neither looks for newer versions of itself
+    # nor (see labconfig) asks whether it may fetch news.
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    # A login shell, which JupyterLab takes where it has no terminal, would forget our PATH.
+    shell = os.environ.get("SHELL") or shutil.which("bash") or shutil.which("sh")
+    if os.name == "posix" and shell:
+        settings = {"shell_command": [shell]}
+        command.append(f"--ServerApp.terminado_settings={settings}")
     if headless:
         command.append("--no-browser")
     if as_root:
@@ -134,6 +159,30 @@ def settings_path(environment: Mapping[str, str]) -> str:
     """
     theirs = environment.get("JUPYTER_CONFIG_PATH")
     return os.pathsep.join(filter(None, [str(JUPYTER_SETTINGS), theirs]))
+
+
+def lab_environment(environment: Mapping[str, str], place: Path | None = None) -> dict[str, str]:
+    """The variables that JupyterLab gets: our settings, and `course` on the PATH of its terminal.
+
+    With `place`, Jupyter's own folders are below it, unless a variable names them already.
+    """
+    path = [str(Path(sys.executable).parent), environment.get("PATH")]
+    changed = {name: str(place / name.lower()) for name in JUPYTER_FOLDERS if place}
+    changed |= {name: environment[name] for name in changed if name in environment}
+    changed["JUPYTER_CONFIG_PATH"] = settings_path(environment)
+    return changed | {"PATH": os.pathsep.join(filter(None, path))}
+
+
+def place_for_jupyter() -> Path | None:
+    """A temporary folder for a user who may not write where Jupyter does; else None."""
+    from jupyter_core.paths import jupyter_config_dir, jupyter_data_dir, jupyter_runtime_dir
+
+    from course_lib.doctor.course import write_problem
+
+    folders = (jupyter_config_dir(), jupyter_data_dir(), jupyter_runtime_dir())
+    if not any(write_problem(Path(folder)) for folder in folders):
+        return None
+    return Path(tempfile.mkdtemp(prefix="course-jupyter-"))
 
 
 def has_screen(environment: Mapping[str, str], terminal: bool, platform: str) -> bool:
@@ -160,7 +209,7 @@ def run_doctor(options: argparse.Namespace) -> int:
     """Print every finding; the exit status is 1 if one of them is a problem."""
     from course_lib import doctor
 
-    findings = doctor.diagnose()
+    findings = doctor.diagnose(extras=options.all)
     print(findings)
     return int(findings.status == doctor.RED)
 
@@ -170,11 +219,12 @@ def run_check(options: argparse.Namespace) -> int:
 
     The exit status is 1 while a check fails, so that scripts can rely on it.
     """
-    from course_lib import journal
+    from course_lib import doctor, journal
     from course_lib.grading import checking
 
     try:
-        report = checking.check_notebook(options.notebook)
+        notebook = checking.notebook_of(options.notebook, doctor.COURSE)
+        report = checking.check_notebook(notebook)
     except checking.NotebookError as error:
         print(error, file=sys.stderr)
         return 2
@@ -215,7 +265,7 @@ def run_submit(options: argparse.Namespace) -> int:
     from course_lib import doctor
     from course_lib.grading import commands
 
-    return commands.submit(options.unit, doctor.COURSE, options.out)
+    return commands.submit(options.unit, doctor.COURSE, options.out or doctor.COURSE / "handed-in")
 
 
 def run_instructors_command(options: argparse.Namespace) -> int:

@@ -35,10 +35,13 @@ def home() -> Path:
 
     A user without a home folder, as in some containers, gets ``.course`` in the course folder.
     """
+    if chosen := os.environ.get("COURSE_HOME"):
+        return Path(chosen).expanduser()
     try:
-        return Path(os.environ.get("COURSE_HOME") or "~/.course").expanduser()
+        own = Path("~").expanduser()
     except RuntimeError:
-        return Path(__file__).resolve().parent.parent / ".course"
+        own = Path(os.devnull)
+    return (own if own.is_dir() else Path(__file__).resolve().parent.parent) / ".course"
 
 
 def path() -> Path:

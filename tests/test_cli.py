@@ -87,7 +87,10 @@ def test_lab_without_a_screen_prints_an_address_that_answers(tmp_path):
             assert page.status == 200
             settings = page.read().decode()
         # Students see none of the menus and pages that nbgrader adds for instructors.
-        assert '"disabledExtensions": ["@jupyter/nbgrader"]' in settings
+        # Nothing asks over the notebook whether it may fetch news.
+        switched_off = re.search(r'"disabledExtensions": \[(.*?)\]', settings)[1]
+        news = "@jupyterlab/apputils-extension:announcements"
+        assert switched_off == f'"@jupyter/nbgrader", "{news}"'
         with pytest.raises(HTTPError, match="404"):
             urlopen(address.replace("/lab/tree/notebooks/00_start_here.ipynb", "/formgrader"))
     finally:
@@ -107,7 +110,7 @@ def wait_for_address(log: Path, lab: subprocess.Popen, seconds: float = 60) -> s
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warning", 0), ("problem", 1)])
 def test_doctor_exit_status(monkeypatch, capsys, status, code):
     finding = doctor.Finding("memory", status, "as found", "next step")
-    monkeypatch.setattr(doctor, "diagnose", lambda: doctor.Findings([finding]))
+    monkeypatch.setattr(doctor, "diagnose", lambda extras: doctor.Findings([finding]))
     assert cli.main(["doctor"]) == code
     assert "memory: as found" in capsys.readouterr().out
 
@@ -132,7 +135,7 @@ def test_check_prints_and_records_the_report_and_its_status_says_whether_all_is_
             return "3 of 7 points"
 
     monkeypatch.setattr(checking, "check_notebook", lambda path: Report())
-    assert cli.main(["check", "exercises/any.ipynb"]) == code
+    assert cli.main(["check", "01"]) == code
     assert "3 of 7 points" in capsys.readouterr().out
     assert [event["earned"] for event in journal.events("check")] == [3]
 
@@ -147,14 +150,75 @@ def test_progress_prints_units_calibration_and_where_the_file_is(capsys, monkeyp
     assert f"File: {journal.path()}" in out
 
 
-@pytest.mark.parametrize(("name", "shown"), [("grading", False), ("memory", True)])
-def test_lab_speaks_of_what_lessons_need_only(monkeypatch, capsys, name, shown):
-    finding = doctor.Finding(name, "warning", "as found", "next step")
+@pytest.mark.parametrize("named", ["1", "04", "exercises/04_circuits", "04_circuits.ipynb"])
+def test_a_unit_or_a_path_names_a_notebook_from_any_folder(named, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT / "exercises" / "04_circuits" if "." in named else tmp_path)
+    found = checking.notebook_of(named, ROOT)
+    assert found.is_file() and found.name[:2] == named.removeprefix("exercises/")[:2].zfill(2)
+
+
+@pytest.mark.parametrize(("named", "told"), [("9", "There are: 01, 02"), ("77", "assignment 77")])
+def test_a_unit_that_is_not_there_is_named_with_those_that_are(named, told, capsys):
+    assert cli.main(["check", named]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unit", ["exercises/01_behaviour", "*", "one", "001"])
+def test_submit_asks_for_a_unit(unit, capsys, tmp_path):
+    assert cli.main(["submit", unit, "--out", str(tmp_path / "out")]) == 2
+    assert "course submit 01" in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("unit", ["01", "4"])
+def test_submit_works_from_a_clone(unit, capsys, tmp_path):
+    assert cli.main(["submit", unit, "--out", str(tmp_path)]) == 0
+    (bundle,) = tmp_path.iterdir()
+    assert bundle.suffix == ".zip" and bundle.name.startswith(unit.zfill(2))
+    said = capsys.readouterr().out
+    assert "is not answered yet" in said and "cannot be graded" not in said
+    assert re.search(r"Receipt .*[0-9a-f]{64}", said)
+
+
+@pytest.mark.parametrize(("status", "shown"), [("ok", False), ("warning", True)])
+def test_lab_speaks_of_what_is_to_repair(monkeypatch, capsys, status, shown):
+    finding = doctor.Finding("memory", status, "as found", "next step")
     monkeypatch.setattr(doctor, "diagnose", lambda: doctor.Findings([finding]))
     monkeypatch.setattr(os, "execv", lambda *command: pytest.fail("JupyterLab was started"))
     cli.main(["lab", "notebooks/none.ipynb"])
     out = capsys.readouterr().out
     assert ("next step" in out) is shown and ("ready for the course" in out) is not shown
+
+
+def test_lab_does_not_open_where_no_notebook_can_run(monkeypatch, capsys):
+    finding = doctor.Finding(doctor.KERNEL, doctor.RED, "as found", "next step")
+    monkeypatch.setattr(doctor, "diagnose", lambda: doctor.Findings([finding]))
+    monkeypatch.setattr(os, "execv", lambda *command: pytest.fail("JupyterLab was started"))
+    assert cli.main(["lab"]) == 1
+    said = capsys.readouterr()
+    assert "next step" in said.out and "not started" in said.err
+
+
+def test_the_terminal_of_lab_knows_the_command_course():
+    given = {"PATH": os.pathsep.join(["/usr/bin", "/bin"]), "HOME": "/home/ada"}
+    path = cli.lab_environment(given)["PATH"].split(os.pathsep)
+    assert path == [str(Path(sys.executable).parent), "/usr/bin", "/bin"]
+    # A login shell would set the PATH anew; with a command of ours there is none.
+    command = cli.lab_command(cli.START, ROOT, headless=True, as_root=False)
+    assert any("shell_command" in option and "-l" not in option.split("=")[1] for option in command)
+
+
+def test_a_user_without_a_home_gets_a_place_for_jupyter(monkeypatch, tmp_path):
+    for name in cli.JUPYTER_FOLDERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.place_for_jupyter() is None
+    monkeypatch.setenv("HOME", "/proc/no-home")
+    place = cli.place_for_jupyter()
+    assert place.is_dir() and os.access(place, os.W_OK)
+    changed = cli.lab_environment({"IPYTHONDIR": "mine", "PATH": ""}, place)
+    assert changed["IPYTHONDIR"] == "mine"
+    assert Path(changed["JUPYTER_RUNTIME_DIR"]).parent == place
+    place.rmdir()
 
 
 def test_settings_of_lab_name_every_extension_of_nbgrader():

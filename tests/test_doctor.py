@@ -1,5 +1,6 @@
 """The doctor names what is wrong and the next step, and never falls over itself."""
 
+import json
 import os
 import re
 import shutil
@@ -20,12 +21,21 @@ from course_lib.doctor import AMBER, GREEN, RED, Finding, Findings, course, mach
 from course_lib.models import assets
 
 
-def test_diagnose_looks_at_everything_and_is_quick():
-    started = time.perf_counter()
-    findings = doctor.diagnose()
-    within_budget("looking at everything", time.perf_counter() - started, 3)
+def test_diagnose_looks_at_everything_and_is_quick(monkeypatch):
+    findings = doctor.diagnose(extras=True)
     assert [finding.name for finding in findings] == list(doctor.CHECKS)
     assert {finding.status for finding in findings} <= {GREEN, AMBER, RED}
+    # Importing torch takes what it takes; everything else is not to be waited for.
+    monkeypatch.setitem(doctor.CHECKS, doctor.KERNEL, lambda: Finding("kernel", GREEN, "stands by"))
+    started = time.perf_counter()
+    doctor.diagnose(extras=True)
+    within_budget("looking at everything", time.perf_counter() - started, 3)
+
+
+def test_students_are_not_told_of_what_no_lesson_needs(monkeypatch):
+    for name in doctor.EXTRAS:
+        monkeypatch.setitem(doctor.CHECKS, name, lambda: pytest.fail("it was looked at"))
+    assert {finding.name for finding in doctor.diagnose()} == set(doctor.CHECKS) - {*doctor.EXTRAS}
 
 
 def test_what_is_not_well_comes_with_a_fix_and_what_is_well_without():
@@ -46,7 +56,7 @@ def test_a_check_that_raises_is_a_problem_of_its_own(monkeypatch):
     findings = doctor.diagnose()
     (disk,) = (finding for finding in findings if finding.name == "disk")
     assert disk.status == RED and "no such disk" in disk.detail
-    assert len(findings) == len(doctor.CHECKS)
+    assert len(findings) == len(doctor.CHECKS) - len(doctor.EXTRAS)
 
 
 def test_old_and_new_pythons_are_refused(monkeypatch):
@@ -68,6 +78,60 @@ def test_missing_and_outdated_packages_are_named(monkeypatch):
 def test_a_package_that_is_not_installed_is_a_problem(monkeypatch):
     monkeypatch.setattr(course, "DISTRIBUTION", "no-such-course")
     assert course.check_packages().status == RED
+
+
+@pytest.fixture
+def kernel(monkeypatch, tmp_path):
+    """Modules that a kernel finds before the installed ones: kernel(torch="raise ...")."""
+
+    def make(**sources: str) -> Finding:
+        for name, source in sources.items():
+            (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+        return course.check_kernel()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("sources", "detail", "fix"),
+    [
+        ({"torch": "raise ImportError('libgomp.so.1: cannot open')"}, "libgomp.so.1", ".venv"),
+        ({"ipywidgets": "import no_such_module"}, "no_such_module", ".venv"),
+        ({"course_lib": "raise ModuleNotFoundError(\"No module named 'course_lib'\")"},
+         "No module named", "was moved, renamed or copied"),
+        ({"course_lib": ""}, "the code of another folder", "PYTHONPATH"),
+        ({"transformers": "import os; os.kill(os.getpid(), 4)"}, "died while importing", ".venv"),
+        ({"torch": "raise OSError(28, 'No space left on device')"}, "No space left", "Free some"),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_cannot_start_is_a_problem(kernel, sources, detail, fix):
+    found = kernel(**sources)
+    assert found.status == RED and detail in found.detail and fix in found.fix
+    assert str(Path.home()) + "/" not in str(found)
+
+
+def test_a_kernel_of_another_python_is_found(monkeypatch, tmp_path):
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2; exit 1\n"
+    )
+    python.chmod(0o755)
+    spec = {"argv": [str(python), "-m", "ipykernel_launcher"], "display_name": "3"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    found = course.check_kernel()
+    assert found.status == RED and "kernelspec remove python3" in found.fix
+    spec["argv"][0] = str(tmp_path / "none")
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    assert "does not start" in course.check_kernel().detail
+
+
+def test_a_kernel_that_takes_for_ever_is_a_warning(kernel, monkeypatch):
+    monkeypatch.setattr(course, "KERNEL_SECONDS", 0.2)
+    assert kernel(torch="import time; time.sleep(20)").status == AMBER
 
 
 @pytest.mark.parametrize(("gib", "status"), [(8, GREEN), (1.5, AMBER), (0.5, RED)])
@@ -172,10 +236,10 @@ def test_a_missing_widget_extension_is_a_warning(monkeypatch, tmp_path):
 def test_folders_that_cannot_be_written(monkeypatch):
     for refused, status in ((doctor.COURSE / "notebooks", RED), (journal.home(), AMBER)):
         problems = {refused: "denied"}
-        monkeypatch.setattr(course, "_write_problem", lambda f, p=problems: p.get(f, ""))
+        monkeypatch.setattr(course, "write_problem", lambda f, p=problems: p.get(f, ""))
         assert course.check_writing().status == status
     monkeypatch.undo()
-    assert course._write_problem(Path("/proc/no-such-folder")) != ""
+    assert course.write_problem(Path("/proc/no-such-folder")) != ""
 
 
 def test_a_progress_file_that_cannot_be_written(monkeypatch, tmp_path):

@@ -377,3 +377,12 @@ def test_a_missing_marker_stops_the_generator(tmp_path):
     with pytest.raises(ExerciseError, match="solution"):
         build(tmp_path, tmp_path / "exercises")
     assert not (tmp_path / "exercises").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_assignment_ends_with_how_to_hand_it_in(name):
+    last = cells("exercises", name)[-1]
+    assert last["cell_type"] == "markdown" and "nbgrader" not in last["metadata"]
+    text, unit = source(last), name[:2]
+    assert f"`course check {unit}`" in text and f"`course submit {unit}`" in text
+    assert f"`exercises/{name}/{name}.ipynb`" in text and "receipt" in text

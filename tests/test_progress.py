@@ -227,6 +227,13 @@ def test_default_home_is_in_the_users_folder(monkeypatch, tmp_path):
     assert journal.home() == tmp_path / ".course"
 
 
+def test_where_the_home_folder_is_not_there_the_course_folder_is_used(monkeypatch, tmp_path):
+    monkeypatch.delenv("COURSE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "none"))
+    assert journal.home() == Path(journal.__file__).resolve().parents[1] / ".course"
+
+
 def test_without_a_home_folder_the_course_folder_is_used(monkeypatch):
     def homeless(self):
         raise RuntimeError("Could not determine home directory.")
@@ -348,11 +355,20 @@ def units() -> dict[str, dict]:
     return {row["unit"]: row for row in progress.unit_summary()}
 
 
-def test_report_counts_the_last_check_and_the_first_answer():
+@pytest.mark.parametrize("later", [(0, "error"), (2, "wrong"), (0, "not attempted")])
+def test_a_check_that_fails_later_takes_nothing_away(later):
+    for earned, status in ((1, "wrong"), (6, "ok"), later):
+        journal.record("check", id="04.1", earned=earned, points=6, status=status)
+    unit = units()["04"]
+    assert (unit["attempted"], unit["passed"], unit["earned"]) == (1, 1, 6)
+
+
+def test_report_counts_the_best_check_and_the_first_answer():
     from course_lib.checks import check, exercises
 
     check("01.1", exercises)  # wrong
-    for id, earned in (("01.3", 0), ("01.3", 7), ("01.9", 5)):  # there is no 01.9
+    # A check that fails later takes nothing away; there is no 01.9.
+    for id, earned in (("01.3", 0), ("01.3", 7), ("01.3", 2), ("01.9", 5)):
         journal.record("check", id=id, earned=earned, points=7, status="ok")
     journal.record("check", id="01.2", earned=0, points=7, status="not attempted")
     progress.record_prediction("01-order", ["a"])

@@ -26,6 +26,7 @@ CONDA_NAMES = {"pytorch-cpu": "torch", "pytorch": "torch", "matplotlib-base": "m
 MODULE_NAMES = {"IPython": "ipython", "sklearn": "scikit-learn"}
 # Modules that a declared package brings along and hands to us: its errors, its settings.
 COMES_WITH = {
+    "jupyter_client": "jupyterlab",
     "jupyter_core": "jupyterlab",
     "traitlets": "jupyterlab",
     "httpx": "transformers",
@@ -209,24 +210,23 @@ def code_of(text: str) -> str:
     return "\n".join(b + "\n" for b in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
 
 
-def test_a_second_set_up_has_nothing_to_do(tmp_path):
-    """With a stamp younger than what it depends on, make neither creates nor installs."""
-    stamp = tmp_path / ".ready"
-    stamp.touch()
-    command = ["make", "--dry-run", "setup", f"VENV={tmp_path}"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "pip" not in run.stdout
-    os.utime(stamp, (0, 0))
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "pip install" in run.stdout
-
-
 def test_find_python_takes_this_one_and_explains_a_refusal(tmp_path):
     script = ["bash", str(ROOT / "tools" / "find_python.sh")]
     found = subprocess.run([*script, sys.executable], capture_output=True, text=True)
     assert found.returncode == 0 and found.stdout.strip() == sys.executable
+    spaced = tmp_path / "a folder" / "python3"
+    spaced.parent.mkdir()
+    spaced.symlink_to(sys.executable)
+    found = subprocess.run([*script, str(spaced)], capture_output=True, text=True)
+    assert found.stdout.strip() == str(spaced)
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
     refused = subprocess.run([*script, str(old)], capture_output=True, text=True)
     assert refused.returncode == 1 and "3.11, 3.12 or 3.13" in refused.stderr
+
+
+def test_the_readme_says_how_to_hand_in():
+    section = section_of_readme("Handing in")
+    assert "course submit 01" in section and "receipt" in section
+    assert (ROOT / re.search(r"`(exercises/\S+?)`", section)[1]).is_file()

@@ -9,6 +9,7 @@ the open notebook knows, is missing here as it will be then.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,30 @@ def find_notebook(path: Path) -> Path:
         raise NotebookError(f"There are several notebooks in {path}: name one of them.")
     if not found:
         what = "notebook in the folder" if path.is_dir() else "file"
-        raise NotebookError(f"There is no {what} {path}. Try: course check exercises/01_behaviour")
+        raise NotebookError(f"There is no {what} {path}. Try: course check 01")
     return found[0]
+
+
+def notebook_of(named: str, course: Path) -> Path:
+    """The notebook that a student means: by its unit, ``01``, or by a path.
+
+    A path is looked for where one stands, then in the folder of the course, where one may be as
+    well: a terminal opened beside a notebook starts in the notebook's folder.
+
+    Raises
+    ------
+    NotebookError : there is none, or several
+    """
+    if re.fullmatch(r"\d{1,2}", named) and not Path(named).exists():
+        unit = named.zfill(2)
+        found = sorted(course.glob(f"exercises/{unit}_*/{unit}_*.ipynb"))
+        if not found:
+            units = sorted(path.name[:2] for path in course.glob("exercises/[0-9][0-9]_*"))
+            raise NotebookError(f"There is no assignment {unit}. There are: {', '.join(units)}.")
+        named = os.path.relpath(found[0])
+    elif not Path(named).exists() and (course / named).exists():
+        named = os.path.relpath(course / named)
+    return find_notebook(Path(named))
 
 
 def unit_of(notebook: Path) -> str:

@@ -6,10 +6,12 @@ The exit status is 0 if all went well, 1 if something is left to do, 2 if it cou
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from pathlib import Path
 
+from course_lib.doctor.terminal import short
 from course_lib.grading import classroom, handing
 from course_lib.grading.collect import CollectError
 
@@ -26,8 +28,13 @@ def run(options: argparse.Namespace) -> int:
 
 def submit(unit: str, course: Path, out: Path) -> int:
     """Make the bundle to hand in. It is made with warnings as well: deciding is up to students."""
+    if not re.fullmatch(r"\d{1,2}", unit):
+        print(
+            f"{short(unit)} is no unit. Give its number, such as: course submit 01", file=sys.stderr
+        )
+        return 2
     try:
-        print(handing.make_bundle(unit, course, out))
+        print(handing.make_bundle(unit.zfill(2), course, out))
     except classroom.ClassError as error:
         print(error, file=sys.stderr)
         return 2

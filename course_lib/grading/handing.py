@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from course_lib.checks.results import HELD_OUT_NOTE
+from course_lib.doctor.terminal import short
 from course_lib.grading.answers import load_answers, read_answers
 from course_lib.grading.checking import released_notebook
 from course_lib.grading.classroom import ClassError, Classroom
@@ -20,7 +22,7 @@ from course_lib.grading.likeness import functions_in, shape_of
 # What a student needs beside the assignment, its walkthrough and the package to run `make lab`.
 ALWAYS = (
     "README.md LICENSE LICENSE-text.md Makefile pyproject.toml requirements.lock environment.yml "
-    "docs/images tools/find_python.sh notebooks/00_start_here.ipynb course_lib"
+    "docs/images tools/find_python.sh tools/set_up.sh notebooks/00_start_here.ipynb course_lib"
 ).split()
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 LONG = 30  # a shorter text may stand elsewhere by chance
@@ -36,7 +38,7 @@ class Bundle:
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"Bundle: {self.path}", *(f"  {line}" for line in self.contents)]
+        lines = [f"Bundle: {short(self.path)}", *(f"  {line}" for line in self.contents)]
         lines += [f"Warning: {warning}" for warning in self.warnings]
         lines += [f"Receipt (sha256 of the notebook): {self.receipt}", "Hand in this one file."]
         return "\n".join([*lines, HELD_OUT_NOTE])
@@ -62,12 +64,23 @@ def make_bundle(unit: str, course: Path, out: Path) -> Bundle:
     made = datetime.now().astimezone()
     about = {"unit": unit, "made": made.isoformat(), "sha256": hashlib.sha256(data).hexdigest()}
     path = out / f"{name}-{made:%Y%m%d-%H%M%S}.zip"
-    out.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{name}.ipynb", data)
-        archive.writestr("submission.json", json.dumps(about, indent=1))
+    _write_whole(path, {f"{name}.ipynb": data, "submission.json": json.dumps(about, indent=1)})
     contents = (f"{name}.ipynb, {len(data) // 1024} KiB", "submission.json: unit, time, receipt")
     return Bundle(path, about["sha256"], contents, tuple(warnings))
+
+
+def _write_whole(path: Path, files: dict[str, bytes | str]) -> None:
+    """A zip file, or none: on a full disk no half of one is left that looks like the whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def make_release(room: Classroom, units: list[str], out: Path) -> Path:

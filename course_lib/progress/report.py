@@ -48,7 +48,8 @@ def minutes(entries: Iterable[dict[str, Any]]) -> dict[str, float]:
 def unit_summary() -> list[dict[str, Any]]:
     """Counts for every unit of the course, and for "other" if there is something.
 
-    The last check of an exercise counts for its points. Of an exit ticket the *first* answer to
+    The best check of an exercise counts for its points: one that fails later, perhaps because
+    something new is being tried, takes nothing away. Of an exit ticket the *first* answer to
     each question counts, because afterwards one opens the other options to read why.
     """
     from course_lib.checks import UNITS as WITH_CHECKS
@@ -63,7 +64,7 @@ def unit_summary() -> list[dict[str, Any]]:
     for unit, own in found.items():
         known = exercises(unit) if unit in WITH_CHECKS else {}
         checks = [e for e in own if e["event"] == "check" and e["id"] in known]
-        last = {e["id"]: e for e in checks}
+        best = {e["id"]: e for e in sorted(checks, key=lambda e: e["earned"])}
         tickets = [e for e in own if e["event"] == "ticket"]
         first = {str(e["question"]): bool(e["right"]) for e in reversed(tickets)}
         rows.append(
@@ -71,8 +72,8 @@ def unit_summary() -> list[dict[str, Any]]:
                 "unit": unit,
                 "exercises": len(known),
                 "attempted": len({e["id"] for e in checks if e.get("status") != "not attempted"}),
-                "passed": sum(e["earned"] >= e["points"] for e in last.values()),
-                "earned": sum(e["earned"] for e in last.values()),
+                "passed": sum(e["earned"] >= e["points"] for e in best.values()),
+                "earned": sum(e["earned"] for e in best.values()),
                 "points": sum(exercise.visible_points for exercise in known.values()),
                 "predictions": len({e["id"] for e in own if e["event"] == "prediction"}),
                 "answers": len(first),
@@ -100,7 +101,7 @@ def progress_report() -> Any:
     counts = [name for name in summary[0] if name != "unit"]
     total = {"unit": "all"} | {name: sum(row[name] for row in summary) for name in counts}
     note = (
-        "Points: visible checks, last run; held-out checks come at grading. Exit ticket: first "
+        "Points: visible checks, best run; held-out checks come at grading. Exit ticket: first "
         "answers. Minutes: between events at most ten minutes apart, so rather too few."
     )
     if damaged_file().exists():

@@ -83,11 +83,6 @@ class Lab:
         lab = ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "COURSE_HOME")
         ours = {name: str(self.folder / name) for name in (*jupyter, *lab)}
         ours["JUPYTER_CONFIG_PATH"] = cli.settings_path({})
-        news = Path(ours["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab", "apputils-extension")
-        news.mkdir(parents=True)
-        # JupyterLab asks on its first start whether it may fetch news; a student answers once.
-        settings = '{"fetchNews": "false", "checkForUpdates": false}'
-        (news / "notification.jupyterlab-settings").write_text(settings)
         return {**os.environ, **ours}
 
     def wait(self, process: subprocess.Popen) -> None:
