@@ -15,21 +15,21 @@ KNOWN, ROWS, NEXT = ("sum", "mean"), slice(0, -1), slice(1, None)
 def each_token(logits, ids, rows=slice(0, -1), kind=torch.float64):
     """Log-probabilities [B, T - 1] of the tokens after BOS."""
     table = torch.log_softmax(logits.to(kind)[:, rows], 2)
-    return table.gather(2, ids[:, 1:, None])[:, :, 0]
+    return table.gather(2, ids[:, 1:, None]).squeeze(2)
 
 
 def chosen(terms, keep):
     return torch.where(keep.bool(), terms, 0).sum(1)
 
 
-def total(logits, ids, mask, terms=each_token, keep=slice(1, None), add=chosen, first=0):
+def total(logits, ids, mask, first, terms=each_token, keep=slice(1, None), add=chosen):
     return add(terms(logits, ids)[:, first:], mask[:, keep][:, first:])
 
 
 def score(logits, ids, mask, reduction="sum", known=KNOWN, total=total, count=None, first=0):
     if reduction not in known:
         raise ValueError(f"reduction must be 'sum' or 'mean', not {reduction!r}")
-    sums = total(logits, ids, mask, first=first)
+    sums = total(logits, ids, mask, first)
     if reduction != "mean":
         return sums
     return sums / (count(mask) if count else mask[:, 1:][:, first:].sum(1))

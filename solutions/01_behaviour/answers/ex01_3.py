@@ -12,11 +12,19 @@ ANSWERS = Answers("01.3", "minimal-pair accuracy and ties")
 WORTH = {"half": 0.5, "wrong": 0.0, "right": 1.0}
 
 
-def points(good, bad, ties="half", *, worth=WORTH, tied=torch.eq, refuse_nan=True):
+def holds_nan(scores):
+    return scores.isnan().any()
+
+
+def keeps(scores):
+    return False
+
+
+def points(good, bad, ties="half", *, worth=WORTH, tied=torch.eq, refuse=holds_nan):
     """What each pair is worth, [N]."""
     if ties not in worth:
         raise ValueError(f"ties must be 'half', 'wrong' or 'right', not {ties!r}")
-    if refuse_nan and (good.isnan().any() or bad.isnan().any()):
+    if refuse(good) or refuse(bad):
         raise ValueError("a score is nan, and nan compares false with every number")
     return torch.where(tied(good, bad), worth[ties], (good > bad).double())
 
@@ -89,9 +97,9 @@ held_out(UNKNOWN, partial(accuracy, worth=WORTH | {"random": 0.0, "": 0.0}))
 held_out(UNKNOWN, partial(accuracy, worth=WORTH | {"random": 0.5, "": 0.5}))
 held_out(DEFAULT, lambda good, bad, ties="wrong": accuracy(good, bad, ties))
 held_out(DEFAULT, lambda good, bad, ties="right": accuracy(good, bad, ties))
-held_out(NAN, partial(accuracy, refuse_nan=False))
+held_out(NAN, partial(accuracy, refuse=keeps))
 held_out(NAN, lambda good, bad, *ties: accuracy(good.nan_to_num(), bad.nan_to_num(), *ties))
-held_out(MINUS, lambda a, b, *ties: accuracy(a - b, torch.zeros(len(a)), *ties, refuse_nan=False))
+held_out(MINUS, lambda a, b, *ties: accuracy(a - b, torch.zeros(len(a)), *ties, refuse=keeps))
 ANSWERS.witness("A pair is worth")(lambda *given: round(accuracy(*given), 4))
 
 RULE = (

@@ -11,18 +11,22 @@ from course_lib.grading.answers import Answers
 ANSWERS = Answers("04.1", "the metric of greater-than")
 
 
+def last(table):
+    return table[:, -1]
+
+
 def signed(table, later):
     return torch.where(later, table, -table).sum(1)
 
 
 @ANSWERS.right
 def greater_than(
-    logits, years, starts, at=-1, axis=-1, scale=torch.softmax, first=1, combine=signed
+    logits, years, starts, at=last, axis=-1, scale=torch.softmax, first=1, combine=signed
 ):
     """``combine`` gets the table [N, K] of the years, and which ones count for the model."""
     if len(starts) != len(logits) or not all(0 <= start < len(years) for start in starts):
         raise ValueError("one start for each prompt, from 0 to K - 1")
-    table = scale(logits.double(), axis)[:, at if logits.shape[1] > 1 else -1][:, years]
+    table = at(scale(logits.double(), axis))[:, years]
     later = torch.arange(len(years)) >= torch.tensor(starts).unsqueeze(1) + first
     return combine(table, later)
 
@@ -54,8 +58,8 @@ for message, changed in {
     "The later years begin at start + 1; yours begin one further on.": {"first": 2},
     "You summed logits. Bring them to probabilities first.": {"scale": lambda x, _: x},
     "You summed log-probabilities; sum probabilities.": {"scale": torch.log_softmax},
-    f"You read the first position. {AT}": {"at": 0},
-    "You read the position before the last one.": {"at": -2},
+    f"You read the first position. {AT}": {"at": lambda x: x[:, 0]},
+    "You read the position before the last one.": {"at": lambda x: x[:, -2:][:, 0]},
     f"You averaged over the positions. {AT}":
         {"scale": lambda x, axis: x.softmax(axis).mean(1, keepdim=True).expand_as(x)},
     f"You normalised over the positions. {AXIS}": {"axis": 1},
