@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
             room.settings  # noqa: B018  whatever is wrong there is said before any work
         return COMMANDS[options.command](room, options)
     except (classroom.ClassError, CollectError, OSError) as error:
-        print(printable(error), file=sys.stderr)
+        _tell(error)
         return 2
 
 
@@ -32,9 +32,13 @@ def submit(unit: str, course: Path, out: Path) -> int:
     try:
         print(handing.make_bundle(unit, course, out))
     except (classroom.ClassError, OSError) as error:
-        print(printable(error), file=sys.stderr)
+        _tell(error)
         return 2
     return 0
+
+
+def _tell(error: Exception) -> None:
+    print(*map(printable, str(error).splitlines()), sep="\n", file=sys.stderr)
 
 
 def release(room: classroom.Classroom, options: argparse.Namespace) -> int:

@@ -124,7 +124,7 @@ def files_in(source: Path) -> Iterator[Found]:
         raise CollectError(f"{source} is neither a folder nor a zip file: {told}.") from None
     with archive:
         for info in archive.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):
                 yield from _entry_of_platform(archive, info)
 
 
@@ -270,8 +270,13 @@ class _ShortReads(io.BufferedReader):
 def _files_in_bundle(file: BinaryIO, bundle: PurePosixPath, time: datetime) -> Iterator[Found]:
     left = MAX_UNPACKED
     with zipfile.ZipFile(file) as archive:
-        entries = [(_name_of(info), info) for info in archive.infolist() if not info.is_dir()]
+        entries = [
+            (_name_of(info), info) for info in archive.infolist() if not info.filename.endswith("/")
+        ]
         claim = _claim(archive, entries)
+        if all(inside.name == RECORD for inside, _ in entries):
+            problem = "There is no notebook in this zip file."
+            yield Found(bundle, time, problem=problem, platform=bundle, claim=claim)
         for inside, info in entries:
             path, problem, data = bundle / inside, _passed_over(inside), b""
             if inside.name == RECORD:

@@ -19,7 +19,7 @@ ALLOWED = "letters a-z, digits and . _ @ -, at most 64, beginning with a letter 
 FOLDER = re.compile(r"(?P<name>[^_]+)_(?P<number>\d+)_.*")
 FILE = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<number>\d+)_(?:\d+|assign[a-z]+_.*)(?:_.*)?")
 ILIAS = re.compile(r"(?P<name>[^_]+_[^_]+)_(?P<id>[^_]+)_(?P<number>\d+)")
-BLACKBOARD = re.compile(r".*_(?P<id>[^_]+)_attempt_\d{4}(?:-\d\d)+.*")
+BLACKBOARD = re.compile(r"(?:.*_)?(?P<id>[^_]+)_attempt_\d{4}.*")
 # What programs append to a name: the date of our bundles, the number of a second download.
 APPENDED = re.compile(r"(?:[-_ ]*\(\d+\)|-\d[-\d]*|[-_ ]*copy\d*|\.(?:ipynb|zip))$", re.I)
 SHORT = 3  # a number of fewer digits names nobody by itself: it may count weeks or attempts
@@ -121,7 +121,7 @@ def _fits(part: str, roster: list[dict[str, str]], pattern: re.Pattern[str]) -> 
     exact = _composed(part).casefold()
     if same := [row["id"] for row in roster if row["id"].casefold() == exact]:
         return same
-    match = next((m for p in (BLACKBOARD, ILIAS, pattern) if (m := p.fullmatch(part))), None)
+    match = next((m for p in (BLACKBOARD, pattern, ILIAS) if (m := p.fullmatch(part))), None)
     places = match.groupdict() if match else dict.fromkeys(("name", "id", "number"), part)
     places["id"] = places.get("id") or places["name"]
     named = _by_name(places.get("name") or "", roster)
