@@ -20,6 +20,7 @@ from course_lib.checks.calling import STUB
 from course_lib.checks.exercise import Exercise
 from course_lib.checks.results import HELD_OUT_NOTE, CheckResult, PartResult
 from course_lib.grading.graft import Unreadable, graft
+from course_lib.grading.intake import read_notebook
 from course_lib.grading.isolation import PACKAGE, Limits
 from course_lib.grading.marking import Submission, grade_exercise
 from course_lib.grading.sandbox import Sandbox, SandboxError
@@ -144,11 +145,13 @@ def check_notebook(notebook: Path, *, call: float = 60, total: float = 300) -> R
     unit = unit_of(notebook)
     released = released_notebook(unit)
     try:
-        grafted = graft(released, json.loads(notebook.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error if isinstance(error, Unreadable) else type(error).__name__
+        book, problem = read_notebook(notebook.read_bytes())
+        if book is None:
+            raise Unreadable(problem)
+        grafted = graft(released, book)
+    except (OSError, Unreadable) as error:
         raise NotebookError(
-            f"{notebook.name} is not a readable notebook ({reason}). Open it in JupyterLab, save "
+            f"{notebook.name} is not a readable notebook ({error}). Open it in JupyterLab, save "
             "it, and try again."
         ) from None
     limits = Limits(**{**vars(LIMITS), "call": call, "total": total})

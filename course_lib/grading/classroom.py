@@ -15,10 +15,11 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import secrets
+import shutil
 import signal
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
@@ -33,6 +34,7 @@ from course_lib.grading.answers import read_answers
 from course_lib.grading.collect import SAFE_ID, CollectError, read_roster, write_json
 from course_lib.grading.isolation import PACKAGE
 from course_lib.grading.marking import ATTEMPTS, FORMAT, default_limits, grade_submission
+from course_lib.grading.settings import SettingsError, read_settings
 
 DAY = 24 * 3600
 
@@ -49,11 +51,14 @@ class Classroom:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        path = self.folder / "class.toml"
+        units = [p.parent.name[:2] for p in self.course.glob("exercises/*/*.ipynb")]
+        known = (self.folder / "roster.csv").is_file()
+        students = [row["id"] for row in self.roster] if known else []
         try:
-            return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-        except tomllib.TOMLDecodeError as error:
-            raise ClassError(f"{path}: {error}") from None
+            path = self.folder / "class.toml"
+            return read_settings(path, sorted(set(units)), students, default_limits())
+        except SettingsError as error:
+            raise ClassError(str(error)) from None
 
     @cached_property
     def roster(self) -> list[dict[str, str]]:
@@ -64,12 +69,7 @@ class Classroom:
 
     @property
     def limits(self) -> dict[str, Any]:
-        chosen, known = self.settings.get("limits", {}), default_limits()
-        if unknown := set(chosen) - set(known):
-            raise ClassError(
-                f"class.toml, [limits]: {sorted(unknown)} are none of {sorted(known)}."
-            )
-        return known | chosen
+        return default_limits() | self.settings.get("limits", {})
 
     def assignment(self, unit: str) -> str:
         """The name of a unit's assignment, for example ``01_behaviour``."""
@@ -96,15 +96,22 @@ class Classroom:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w") as file:
                 file.write(secrets.token_hex(32))
-        digest = hmac.new(bytes.fromhex(path.read_text()), f"{unit} {student}".encode(), "sha256")
+        if not re.fullmatch(r"[0-9a-f]{64}\s*", key := path.read_text("utf-8", "replace")):
+            raise ClassError(
+                f"{path} does not hold the key of this class: 64 digits 0-9a-f. Get it back from a "
+                "copy; without it, delete the file, and everyone is graded again on new inputs."
+            )
+        digest = hmac.new(bytes.fromhex(key), f"{unit} {student}".encode(), "sha256")
         return int.from_bytes(digest.digest()[:6])
 
     def folder_of(self, what: str, unit: str) -> Path:
         return self.folder / what / unit
 
     def result(self, unit: str, student: str) -> dict[str, Any] | None:
-        path = self.folder_of("results", unit) / f"{student}.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return _read(self.folder_of("results", unit) / f"{student}.json")
+
+    def collected(self, unit: str, student: str) -> dict[str, Any] | None:
+        return _read(self.folder_of("collected", unit) / f"{student}.json")
 
     def results(self, unit: str) -> list[dict[str, Any]]:
         found = (self.result(unit, row["id"]) for row in self.roster)
@@ -125,12 +132,24 @@ class Classroom:
         return days, float(min(cost, policy.get("most_percent", 100)))
 
 
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    except ValueError:
+        raise ClassError(f"{path} is damaged: delete it, then collect and grade again.") from None
+
+
 def jobs_for(
     room: Classroom, unit: str, isolation: str, image: str, students: list[str], only: list[str]
 ) -> Iterator[dict[str, Any]]:
     """What has to be graded: everything collected that has no result for the same inputs.
 
-    Students named are graded in any case; ``only`` limits the exercises.
+    Students named are graded in any case. ``only`` limits the exercises where the others have a
+    result that follows from the same inputs; elsewhere all are graded.
+
+    Raises
+    ------
+    ClassError : nothing was collected, or there is no such student or exercise
     """
     released, answers, limits = room.released(unit), room.answers(unit), room.limits
     inputs = hashlib.sha256(released + json.dumps([answers, limits]).encode())
@@ -139,18 +158,27 @@ def jobs_for(
         inputs.update(path.read_bytes())
     book = json.loads(released)
     folder = room.folder_of("collected", unit)
+    if not any(folder.glob("*.json")):
+        raise ClassError(f"Nothing was collected for unit {unit}: course collect {unit} SOURCE")
     if unknown := [s for s in students if not (folder / f"{s}.json").is_file()]:
         raise ClassError(f"Nothing was collected from {', '.join(unknown)}.")
+    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id", "") for cell in book["cells"]]
+    known = [m[6:].replace("-", ".") for m in marks if m.startswith("check-")]
+    if unknown := sorted(set(only) - set(known)):
+        raise ClassError(
+            f"There is no exercise {', '.join(unknown)}; there are {', '.join(known)}."
+        )
     for path in sorted(folder.glob("*.json")):
         student = path.stem
         if not SAFE_ID.fullmatch(student) or (students and student not in students):
             continue
-        record, before = json.loads(path.read_text("utf-8")), room.result(unit, student)
+        record, before = room.collected(unit, student), room.result(unit, student)
         seed = room.seed(unit, student)
         digest = inputs.copy()
         digest.update(f"{FORMAT} {seed} {isolation} {record['sha256']}".encode())
         print_ = digest.hexdigest()
-        done = before and before["inputs"] == print_ and before["status"] != "infrastructure"
+        same = before is not None and before["inputs"] == print_
+        done = same and before["status"] != "infrastructure"
         if done and not students and not only:
             continue
         yield {
@@ -159,6 +187,8 @@ def jobs_for(
             "seed": seed,
             "inputs": print_,
             "received": record["received"],
+            "sha256": record["sha256"],
+            "flags": record.get("flags", []),
             "released": book,
             "submitted": record["notebook"],
             "problem": record["problem"],
@@ -166,7 +196,7 @@ def jobs_for(
             "isolation": isolation,
             "image": image,
             "limits": limits,
-            "only": only if before and before["exercises"] else [],
+            "only": only if done and before["exercises"] else [],
         }
 
 
@@ -194,17 +224,38 @@ def grade(
     ClassError : something is missing
     """
     jobs = list(jobs_for(room, unit, isolation, image, students or [], only or []))
+    if jobs and not scheduler:
+        _ask_for(isolation)
     done = []
     # One that takes long for a reason must not hold up the others at the end: no order is kept.
     with tqdm(total=len(jobs), desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
         for job, result in (_on_cluster if scheduler else _here)(jobs, scheduler or workers):
-            result |= {"inputs": job["inputs"], "received": job["received"]}
-            if job["only"]:
-                result = merged(room.result(unit, job["student"]), result)
-            write_json(room.folder_of("results", unit) / f"{job['student']}.json", result)
-            done.append(result)
+            result |= {name: job[name] for name in ("inputs", "received", "sha256")}
+            result["oddities"] = [*job["flags"], *result["oddities"]]
+            done.append(_store(room, job, result))
             bar.update()
     return done
+
+
+def _ask_for(isolation: str) -> None:
+    """Say once that a program is missing, instead of once for each student."""
+    programs = {"bwrap": ["bwrap"], "container": ["docker", "podman"]}.get(isolation, [])
+    if programs and not any(map(shutil.which, programs)):
+        raise ClassError(
+            f"--isolation {isolation} needs {' or '.join(programs)}, which is not on this machine. "
+            "docs/grading.md, 'Set up once', says how to get it and what else there is."
+        )
+
+
+def _store(room: Classroom, job: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Write a result, unless a fault of ours would take the place of scores that are there."""
+    before = room.result(job["unit"], job["student"])
+    if before and before["earned"] is not None and result["status"] == "infrastructure":
+        return result | {"message": f"{result['message']} (the earlier result stays)"}
+    if job["only"]:
+        result = merged(before, result)
+    write_json(room.folder_of("results", job["unit"]) / f"{job['student']}.json", result)
+    return result
 
 
 def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

@@ -1,216 +1,280 @@
 """Take in what students handed in: a folder or the zip file of a learning platform.
 
-Nothing of a submission is run or unpacked here. Only regular files are read, each up to a size,
-links are never followed, and what is kept is the notebook parsed as JSON under the student's id of
-the roster. Files that fit no student, or several, are listed and left alone: nothing is guessed.
+Nothing of a submission is run or unpacked here. What counts is found by looking inside: only a
+notebook with answer cells of the assignment is a candidate, one with answers goes before one
+without, the latest goes before earlier ones. Whatever is not taken is listed with the reason, and
+what fits no student, or several, is left alone: nothing is guessed.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import re
-import stat
-import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-MAX_FILE = 20 * 2**20
-MAX_FILES = 20_000
-SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+from course_lib.grading.checking import RELEASED
+from course_lib.grading.graft import Unreadable, graft
+from course_lib.grading.intake import (
+    BY_PROGRAM,
+    OTHER,
+    Found,
+    files_in,
+    is_zip,
+    read_notebook,
+)
+from course_lib.grading.roster import SAFE_ID, CollectError, read_roster, whose
 
+__all__ = ["SAFE_ID", "CollectError", "collect", "files_in", "read_roster", "whose", "write_json"]
 
-class CollectError(ValueError):
-    """The roster or the source cannot be used; the message says why."""
+# Files of one folder that was cloned or unpacked: their times say nothing about their order.
+AT_ONCE = timedelta(minutes=1)
+SLACK = timedelta(minutes=10)  # between the clock of a student and that of the platform
+ARCHIVE = re.compile(r"\.(tar|tgz|gz|bz2|xz|7z|rar|tar\.\w+)$", re.I)
 
 
 @dataclass(frozen=True)
-class Found:
-    """One file that was handed in: where, when, and its bytes or why it was not read."""
+class Candidate:
+    """A file that may count for a student; ``answered`` cells, and the record to write."""
 
-    path: PurePosixPath
-    time: datetime
-    data: bytes = b""
-    problem: str = ""
+    found: Found
+    by_platform: bool
+    answered: int
+    record: dict[str, Any]
+
+    @property
+    def worth(self) -> tuple[bool, bool, bool]:
+        """Whose word named the student, whether it can be read, whether it holds an answer."""
+        return self.by_platform, not self.record["problem"], self.answered > 0
 
 
-def read_roster(path: Path) -> list[dict[str, str]]:
-    """The students of ``roster.csv``, which has the columns ``id`` and, best of all, ``name``.
+class Notes:
+    """Lines about what was not taken; of files that are alike only the first is named."""
 
-    Any further column, such as the number a learning platform gives a student, helps to find
-    whose file it is.
+    def __init__(self) -> None:
+        self.alike: dict[tuple[str, str], list[str]] = defaultdict(list)
 
-    Raises
-    ------
-    CollectError : no such file, no ids, an id that cannot be a file name, or one that occurs twice
+    def add(self, path: PurePosixPath, reason: str, group: str = "") -> None:
+        self.alike[group or str(path), reason].append(str(path))
+
+    def lines(self) -> list[str]:
+        return [
+            printable(f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {reason}")
+            for (_, reason), paths in self.alike.items()
+        ]
+
+
+def printable(text: object) -> str:
+    r"""Text that cannot act on the terminal which shows it.
+
+    >>> printable("a\x1b[2Jb\u202e")
+    'a\\x1b[2Jb\\u202e'
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [
-                {k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CollectError(f"The roster {path} cannot be read: {error}") from None
-    ids = [row.get("id", "") for row in rows]
-    wrong = [id for id in ids if not SAFE_ID.fullmatch(id)]
-    folded = [id.casefold() for id in ids]
-    twice = sorted({id for id in ids if folded.count(id.casefold()) > 1})
-    if not rows or wrong or twice:
-        raise CollectError(f"Roster {path}: no students, or unusable ids {wrong}, or twice {twice}")
-    return rows
-
-
-def files_in(source: Path) -> Iterator[Found]:
-    """Every notebook and bundle below a folder or inside a zip file."""
-    if source.is_dir():
-        yield from _files_in_folder(source, PurePosixPath())
-    elif zipfile.is_zipfile(source):
-        yield from _files_in_zip(source, PurePosixPath())
-    else:
-        raise CollectError(f"{source} is neither a folder nor a zip file.")
-
-
-def _files_in_folder(folder: Path, inside: PurePosixPath) -> Iterator[Found]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        path = inside / entry.name
-        state = entry.stat(follow_symlinks=False)
-        time = datetime.fromtimestamp(state.st_mtime).astimezone()
-        if stat.S_ISDIR(state.st_mode):
-            yield from _files_in_folder(Path(entry.path), path)
-        elif path.suffix not in (".ipynb", ".zip"):
-            continue
-        elif not stat.S_ISREG(state.st_mode):
-            yield Found(path, time, problem="It is a link or a device, not a file.")
-        else:
-            # Between the look above and this a file may have been replaced: ask the kernel.
-            handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with os.fdopen(handle, "rb") as file:
-                yield from _opened(path, time, file.read(MAX_FILE + 1))
-
-
-def _files_in_zip(source: Path | io.BytesIO, inside: PurePosixPath) -> Iterator[Found]:
-    with zipfile.ZipFile(source) as archive:
-        for info in archive.infolist()[:MAX_FILES]:
-            path = inside / info.filename
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if info.is_dir() or path.suffix not in (".ipynb", ".zip"):
-                continue
-            try:
-                time = datetime(*info.date_time).astimezone()
-            except ValueError:
-                time = datetime.fromtimestamp(0).astimezone()
-            if kind not in (0, stat.S_IFREG):
-                yield Found(path, time, problem="It is a link or a device, not a file.")
-                continue
-            try:
-                with archive.open(info) as file:
-                    data = file.read(MAX_FILE + 1)
-            except Exception as error:  # damaged, encrypted, or packed in an unknown way
-                yield Found(path, time, problem=f"It cannot be unpacked ({type(error).__name__}).")
-                continue
-            yield from _opened(path, time, data, nested=isinstance(source, io.BytesIO))
-
-
-def _opened(path: PurePosixPath, time: datetime, data: bytes, nested: bool = False) -> Iterator:
-    """The file itself, or, once, the files in the zip that it is."""
-    if len(data) > MAX_FILE:
-        yield Found(path, time, problem=f"It is larger than {MAX_FILE // 2**20} MiB.")
-    elif path.suffix == ".ipynb":
-        yield Found(path, time, data)
-    elif not nested:
-        try:
-            yield from _files_in_zip(io.BytesIO(data), path)
-        except zipfile.BadZipFile:
-            yield Found(path, time, problem="It is a damaged zip file.")
-
-
-def whose(path: PurePosixPath, roster: Iterable[dict[str, str]]) -> list[str]:
-    """The ids of all students whom the parts of a path can mean; exactly one is a match.
-
-    A folder with a student's id goes before names and numbers, which platforms put between
-    underscores: ``Ada Lovelace_4711_assignsubmission_file_`` or ``lovelaceada_4711_...``.
-    """
-    roster = list(roster)
-    parts = [_folded(part) for part in path.parts]
-    exact = [row["id"] for row in roster if _folded(row["id"]) in parts]
-    if exact:
-        return exact
-    pieces = {_folded(piece) for part in path.parts for piece in re.split(r"[_.]", part)} - {""}
-    found = []
-    for row in roster:
-        words = row.get("name", "").split()
-        names = {_folded("".join(words)), _folded("".join(words[-1:] + words[:-1]))}
-        others = {_folded(v) for k, v in row.items() if k != "name"}
-        if pieces & ((names | others) - {""}):
-            found.append(row["id"])
-    return found
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"[\s,_-]", "", text).casefold()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def collect(
-    source: Path, roster: list[dict[str, str]], assignment: str, folder: Path
+    source: Path,
+    roster: list[dict[str, str]],
+    assignment: str,
+    folder: Path,
+    released: dict[str, Any] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Write ``folder/ID.json`` for every student with a notebook; the latest one counts.
+    """Write ``folder/ID.json`` for every student who handed in something to read.
+
+    Parameters
+    ----------
+    assignment : for example "01_behaviour"
+    released : its notebook as students received it; by default the one in the package
 
     Returns
     -------
-    (ids collected, lines about everything that was not)
+    (ids found in this source, lines about everything that was not taken)
+
+    Raises
+    ------
+    CollectError : the source is neither a folder nor a zip file, or there is no such assignment
     """
-    chosen: dict[str, Found] = {}
-    notes = []
+    if released is None:
+        path = RELEASED / f"{assignment}.ipynb"
+        if not path.is_file():
+            raise CollectError(f"There is no assignment {assignment}.")
+        released = json.loads(path.read_text("utf-8"))
+    notes, candidates = Notes(), defaultdict(list)
     for found in files_in(source):
-        students = whose(found.path, roster)
-        if len(students) != 1:
-            told = f"fits {', '.join(students)}" if students else "fits nobody of the roster"
-            notes.append(f"{found.path}: {told}")
-        # Browsers and platforms add to a name: "01_behaviour (1).ipynb", "01_behaviour-2.ipynb".
-        elif found.path.suffix == ".ipynb" and assignment not in found.path.name:
-            notes.append(f"{found.path}: not a notebook of {assignment}")
-        else:
-            before = chosen.get(students[0])
-            if before is None or (not found.problem, found.time) >= (
-                not before.problem,
-                before.time,
-            ):
-                chosen[students[0]] = found
-            if before is not None:
-                notes.append(f"{found.path}: {students[0]} handed in several; the latest counts")
-    for student, found in chosen.items():
-        write_json(folder / f"{student}.json", _record(student, found))
-    missing = [row["id"] for row in roster if row["id"] not in chosen]
-    return sorted(chosen), notes + [f"{id}: nothing handed in" for id in missing]
+        if one := _candidate(found, roster, assignment, released, notes):
+            candidates[one.record["student"]].append(one)
+    for student, several in candidates.items():
+        chosen = _chosen(several, assignment)
+        for other in several:
+            if other is not chosen and not other.record["problem"]:
+                notes.add(other.found.path, f"{student} handed in several; {_why(other, chosen)}")
+        _keep(folder / f"{student}.json", chosen, notes)
+    lacking = [row["id"] for row in roster if not (folder / f"{row['id']}.json").is_file()]
+    return sorted(candidates), notes.lines() + [f"{id}: nothing handed in" for id in lacking]
 
 
-def _record(student: str, found: Found) -> dict[str, Any]:
-    record = {"student": student, "file": str(found.path), "received": found.time.isoformat()}
-    record |= {"sha256": hashlib.sha256(found.data).hexdigest(), "notebook": None}
-    record["problem"] = found.problem
-    if not found.problem:
-        try:
-            record["notebook"] = json.loads(found.data.decode("utf-8-sig"))
-            json.dumps(record["notebook"])
-        except (ValueError, RecursionError) as error:
-            record["notebook"] = None
-            record["problem"] = f"The file is not JSON ({type(error).__name__})."
-            record["problem"] = "The file is empty." if not found.data else record["problem"]
-    return record
+def _candidate(
+    found: Found, roster: list[dict[str, str]], assignment: str, released: dict, notes: Notes
+) -> Candidate | None:
+    students, claimed = whose(found.platform, roster, assignment), found.claim.get("student")
+    by_platform = bool(students)
+    if not students:  # inside a bundle nothing names a student but its own record
+        students = [row["id"] for row in roster if row["id"] == claimed]
+    try:
+        told = found.problem
+        (book, problem), answered = (None, told) if told else read_notebook(found.data), 0
+        if book is not None:
+            answered, problem = _answered(released, book)
+    except Exception as error:  # whatever we did not think of must not end the run
+        notes.add(found.path, f"a fault of ours, please report it: {type(error).__name__}: {error}")
+        return None
+    group = students[0] if len(students) == 1 else str(found.platform.parent)
+    if reason := _no_hand_in(found, problem, assignment, book is not None):
+        notes.add(found.path, reason, group)
+    elif len(students) != 1:
+        told = f"fits {', '.join(students)}" if students else "fits nobody of the roster"
+        told += "; if a platform made this zip file, collect it by itself" * is_zip(found.platform)
+        notes.add(found.path, told, group * is_zip(found.platform))
+    else:
+        if problem:
+            notes.add(found.path, problem)
+        elif found.path.suffix.casefold() != ".ipynb":
+            notes.add(found.path, "read although its name does not end in .ipynb")
+        record = {"student": students[0], "file": printable(found.path)}
+        record |= {"received": found.time.isoformat(), "problem": problem, "answered": answered}
+        record["sha256"] = hashlib.sha256(found.data).hexdigest()
+        record["notebook"] = None if problem else book
+        record["flags"] = _flags(found, record, assignment, by_platform)
+        return Candidate(replace(found, data=b""), by_platform, answered, record)
+    return None
+
+
+def _answered(released: dict[str, Any], book: dict[str, Any]) -> tuple[int, str]:
+    """How many answer cells were answered, or why it is no candidate."""
+    try:
+        grafted = graft(released, book)
+    except Unreadable as error:
+        return 0, str(error)
+    marks = [cell["metadata"].get("nbgrader", {}) for cell in released["cells"]]
+    return sum(bool(mark.get("solution")) for mark in marks) - len(grafted.unanswered), ""
+
+
+def _no_hand_in(found: Found, problem: str, assignment: str, is_book: bool) -> str:
+    """Why a file is only listed: nobody would take it for this assignment; "" otherwise."""
+    name = found.path.name.casefold()
+    named = assignment.casefold() in name
+    if found.ours:
+        return f"{problem} Mend that and collect again"
+    if problem == OTHER and (named or ARCHIVE.search(name)):
+        return f"{OTHER} ({name.partition('.')[2]}): ask for the notebook"
+    if problem in (OTHER, BY_PROGRAM):
+        return problem
+    if problem and not named and (is_book or re.match(r"\d\d_\w", name)):
+        return f"not a notebook of {assignment}: {problem}"
+    return ""
+
+
+def _chosen(several: list[Candidate], assignment: str) -> Candidate:
+    """The latest of the best; of files that came at once the most complete, then the usual name."""
+    best = max(one.worth for one in several)
+    among = [one for one in several if one.worth == best]
+    latest = max(one.found.time for one in among)
+
+    def order(one: Candidate) -> tuple:
+        path = one.found.path
+        usual = path.stem == assignment, path.parent.name == assignment, -len(path.parts)
+        return one.answered, *usual, one.found.time, str(path)
+
+    return max((one for one in among if latest - one.found.time <= AT_ONCE), key=order)
+
+
+def _why(other: Candidate, chosen: Candidate) -> str:
+    if other.worth != chosen.worth:
+        names = ("named by the platform", "that can be read", "with answers")
+        pairs = zip(names, other.worth, chosen.worth, strict=True)
+        return f"the one {next(n for n, a, b in pairs if a != b)} counts"
+    if chosen.found.time - other.found.time > AT_ONCE:
+        return "the latest counts"
+    return f"of those that came at once {printable(chosen.found.path.name)} counts"
+
+
+def _flags(found: Found, record: dict, assignment: str, by_platform: bool) -> list[str]:
+    """Where the record in a bundle contradicts the platform, or its time cannot be right."""
+    claim, flags, student = found.claim, [], record["student"]
+    if not by_platform:
+        flags.append("only the submission record names the student")
+    if (said := claim.get("student", student)) != student:
+        flags.append(f"the submission record names {printable(said)[:80]}")
+    if (unit := claim.get("unit", assignment[:2])) != assignment[:2]:
+        flags.append(f"the submission record says unit {printable(unit)[:20]}")
+    if not record["problem"] and claim.get("sha256", record["sha256"]) != record["sha256"]:
+        flags.append("the notebook is not the one in the submission record")
+    now = datetime.now().astimezone()
+    try:
+        made = datetime.fromisoformat(claim.get("made", "")).astimezone()
+    except (ValueError, OverflowError, OSError):
+        made = found.time
+    if made > found.time + SLACK:
+        flags.append(f"packed at {made.isoformat()} by its own clock, after it was received")
+    if found.time > now + SLACK or found.time.year <= 1980:
+        flags.append(f"the time of the file, {found.time.isoformat()}, cannot be right")
+    return flags
+
+
+def _keep(path: Path, chosen: Candidate, notes: Notes) -> None:
+    """Write a record, unless an earlier run found a later or better one."""
+    record = chosen.record
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        ranks = [
+            (not r["problem"], r.get("answered", 1) > 0, datetime.fromisoformat(r["received"]))
+            for r in (record, before)
+        ]
+        older = before["sha256"] != record["sha256"] and ranks[0] < ranks[1]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or not one of ours
+        older = False
+    if older:
+        kept = f"{before['file']}, received {before['received']}"
+        notes.add(chosen.found.path, f"not taken: what was collected before is better or later "
+                  f"({kept}); delete {path} to take this one")  # fmt: skip
+    else:
+        write_json(path, record)
+
+
+def private_folder(folder: Path) -> Path:
+    """A folder for the eyes of its owner alone, made if it is not there, parents alike."""
+    for parent in (*reversed(folder.parents), folder):
+        if not parent.is_dir():
+            parent.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def write_private(path: Path, write: Callable[[Any], object], newline: str | None = None) -> None:
+    """Replace a file in one step: whoever reads it sees the old one or the new one, whole.
+
+    Only its owner can read it. A process that is killed leaves the old one.
+    """
+    private_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline=newline) as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file in one step: whoever reads it sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    """Write JSON without indentation, which can be longer than what it indents."""
+    write_private(path, lambda file: json.dump(value, file, ensure_ascii=True))

@@ -6,6 +6,7 @@ The exit status is 0 if all went well, 1 if something is left to do, 2 if it cou
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections import Counter
@@ -13,16 +14,18 @@ from pathlib import Path
 
 from course_lib.doctor.terminal import short
 from course_lib.grading import classroom, handing
-from course_lib.grading.collect import CollectError
+from course_lib.grading.collect import CollectError, printable
 
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the instructors' commands; what is missing becomes a message."""
     room = classroom.Classroom(options.folder)
     try:
+        if options.command != "release":
+            room.settings  # noqa: B018  whatever is wrong there is said before any work
         return COMMANDS[options.command](room, options)
-    except (classroom.ClassError, CollectError) as error:
-        print(error, file=sys.stderr)
+    except (classroom.ClassError, CollectError, OSError) as error:
+        _tell(error)
         return 2
 
 
@@ -35,10 +38,14 @@ def submit(unit: str, course: Path, out: Path) -> int:
         return 2
     try:
         print(handing.make_bundle(unit.zfill(2), course, out))
-    except classroom.ClassError as error:
-        print(error, file=sys.stderr)
+    except (classroom.ClassError, OSError) as error:
+        _tell(error)
         return 2
     return 0
+
+
+def _tell(error: Exception) -> None:
+    print(*map(printable, str(error).splitlines()), sep="\n", file=sys.stderr)
 
 
 def release(room: classroom.Classroom, options: argparse.Namespace) -> int:
@@ -51,9 +58,12 @@ def collect(room: classroom.Classroom, options: argparse.Namespace) -> int:
 
     name = room.assignment(options.unit)
     folder = room.folder_of("collected", options.unit)
-    taken, notes = take_in(options.source, room.roster, name, folder)
-    print(*notes, f"{len(taken)} of {len(room.roster)} students: {folder}", sep="\n")
-    return int(len(taken) < len(room.roster))
+    released = json.loads(room.released(options.unit))
+    taken, notes = take_in(options.source, room.roster, name, folder, released)
+    there = sum((folder / f"{row['id']}.json").is_file() for row in room.roster)
+    told = f"{len(taken)} students in this source; {there} of {len(room.roster)} have handed in"
+    print(*notes, f"{told}: {folder}", sep="\n")
+    return int(there < len(room.roster))
 
 
 def grade(room: classroom.Classroom, options: argparse.Namespace) -> int:

@@ -19,13 +19,36 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.grading.classroom import ClassError, Classroom
-from course_lib.grading.collect import write_json
+from course_lib.grading.collect import write_json, write_private
 from course_lib.grading.graft import Unreadable, graft
 
 CONFIG = """# Written by `course grade`: start `jupyter lab` here and open the formgrader.
+import os
+
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "interpretability"
 c.CourseDirectory.root = {root!r}
+# The formgrader's pages take their MathJax from here and not from the network.
+path = [{pages!r}, *filter(None, [os.environ.get("JUPYTER_PATH")])]
+os.environ["JUPYTER_PATH"] = os.pathsep.join(dict.fromkeys(path))
+"""
+MATHJAX = Path("lectures/template/slides_local/static/tex-svg-full.js")
+# nbconvert's macro of this name loads a script from a foreign host. The extensions that can act on
+# the page (links, styles, loading more) are not switched on. The formgrader waits for "End".
+MACRO = """{%- macro mathjax(url="") -%}{% raw %}
+<script>
+window.MathJax = {
+  tex: {inlineMath: [["$", "$"], ["\\\\(", "\\\\)"]], processEscapes: true,
+        packages: ["base", "ams", "newcommand"]},
+  options: {enableMenu: false},
+};
+</script>
+<script>SOURCE</script>
+<script>
+MathJax.Hub = {Startup: {signal: {Interest: (told) =>
+  Promise.resolve(MathJax.startup && MathJax.startup.promise).then(() => told("End"))}}};
+</script>
+{% endraw %}{%- endmacro %}
 """
 
 
@@ -47,8 +70,11 @@ def _open(room: Classroom) -> Any:
     # nbgrader starts the program `alembic`, which lies beside this Python.
     path = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])
+    database = (room.folder / "gradebook.db").resolve()
+    database.touch(mode=0o600)
+    database.chmod(0o600)
     try:
-        return Gradebook(f"sqlite:///{(room.folder / 'gradebook.db').resolve()}")
+        return Gradebook(f"sqlite:///{database}")
     finally:
         os.environ["PATH"] = path
 
@@ -59,9 +85,7 @@ def write_gradebook(room: Classroom, unit: str, results: list[dict[str, Any]]) -
     Points a person gave stay. Written answers that nobody has read are marked for reading.
     """
     name, released = room.assignment(unit), json.loads(room.released(unit))
-    config = room.folder / "nbgrader_config.py"
-    if not config.is_file():
-        config.write_text(CONFIG.format(root=str(room.folder.resolve())), "utf-8")
+    _write_config(room)
     # The formgrader lists the assignments it finds here; without the solutions, which it needs not.
     write_json(room.folder / "source" / name / f"{name}.ipynb", released)
     marked = [cell for cell in released["cells"] if "nbgrader" in cell["metadata"]]
@@ -89,6 +113,20 @@ def write_gradebook(room: Classroom, unit: str, results: list[dict[str, Any]]) -
         book.db.commit()
 
 
+def _write_config(room: Classroom) -> None:
+    """nbgrader's settings, unless an instructor wrote some; and MathJax, if the course has it."""
+    config, pages = room.folder / "nbgrader_config.py", room.folder / "formgrader"
+    own = CONFIG.splitlines()[0]
+    if not config.is_file() or config.read_text("utf-8").startswith(own):
+        places = {"root": str(room.folder.resolve()), "pages": str(pages.resolve())}
+        config.write_text(CONFIG.format(**places), "utf-8")
+        config.chmod(0o600)
+    script = room.course / MATHJAX
+    source = script.read_text("utf-8") if script.is_file() else ""
+    macro = pages / "nbconvert" / "templates" / "formgrade" / "mathjax.html.j2"
+    write_private(macro, lambda file: file.write(MACRO.replace("SOURCE", source)))
+
+
 def _write_points(book: Any, name: str, result: dict[str, Any], marked: list[dict]) -> None:
     earned = {"check-" + e["id"].replace(".", "-"): e["earned"] for e in result["exercises"]}
     for cell in marked:
@@ -108,9 +146,8 @@ def _write_points(book: Any, name: str, result: dict[str, Any], marked: list[dic
 def _write_notebook(
     room: Classroom, unit: str, name: str, student: str, released: dict, result: dict
 ) -> None:
-    path = room.folder_of("collected", unit) / f"{student}.json"
     try:
-        book = graft(released, json.loads(path.read_text("utf-8"))["notebook"]).notebook
+        book = graft(released, (room.collected(unit, student) or {}).get("notebook")).notebook
     except Unreadable:
         book = copy.deepcopy(released)
     told = {"check-" + e["id"].replace(".", "-"): e for e in result["exercises"]}
@@ -131,9 +168,11 @@ def harmless(text: str) -> str:
     >>> harmless("a <b onclick=x> ![p](https://here.org/p.png)")
     'a &lt;b onclick=x> ![p] (https:/ /here.org/p.png)'
     """
+    text = text.encode("utf-8", "replace").decode("utf-8")  # half a character ends the formgrader
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace("//", "/ /")
     text = text.replace("](", "] (").replace("]:", "] :")
-    return re.sub(r"\\(href|url|style|class|cssId|require|unicode|html\w*)\b", r"\\text", text)
+    acts = r"\\(href|url|style|class|cssId|require|unicode|data|mmlToken|html\w*)\b"
+    return re.sub(acts, r"\\text", text)
 
 
 def read_by_hand(room: Classroom, unit: str) -> dict[str, dict[str, ByHand]]:

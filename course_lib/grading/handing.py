@@ -16,7 +16,8 @@ from course_lib.doctor.terminal import short
 from course_lib.grading.answers import load_answers, read_answers
 from course_lib.grading.checking import released_notebook
 from course_lib.grading.classroom import ClassError, Classroom
-from course_lib.grading.graft import graft, text_of
+from course_lib.grading.graft import Unreadable, graft, text_of
+from course_lib.grading.intake import read_notebook
 from course_lib.grading.likeness import functions_in, shape_of
 
 # What a student needs beside the assignment, its walkthrough and the package to run `make lab`.
@@ -55,12 +56,15 @@ def make_bundle(unit: str, course: Path, out: Path) -> Bundle:
     name = room.assignment(unit)
     notebook = course / "exercises" / name / f"{name}.ipynb"
     data, warnings = notebook.read_bytes(), []
+    book, problem = read_notebook(data)
     try:
-        grafted = graft(released_notebook(unit), json.loads(data))
+        if book is None:
+            raise Unreadable(problem)
+        grafted = graft(released_notebook(unit), book)
         warnings += [f"{id} is not answered yet" for id in grafted.unanswered]
         warnings += grafted.oddities
-    except ValueError as error:
-        warnings.append(f"this file cannot be graded ({error}): save it in JupyterLab again")
+    except Unreadable as error:
+        warnings.append(f"this file cannot be graded. {error}")
     made = datetime.now().astimezone()
     about = {"unit": unit, "made": made.isoformat(), "sha256": hashlib.sha256(data).hexdigest()}
     path = out / f"{name}-{made:%Y%m%d-%H%M%S}.zip"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course_lib.grading.classroom import Classroom
+from course_lib.grading.collect import write_private
 from course_lib.grading.gradebook import ByHand, read_by_hand
 from course_lib.tables import html_table
 
@@ -76,8 +77,10 @@ def _row(
     unknown = None if result["status"] == "infrastructure" else 0
     scores = {id: earned.get(id, unknown) for id in worth if id.startswith("check-")}
     scores |= {i: h.points for i, h in by_hand.items() if i in scores and h.points is not None}
-    if None in scores.values():
-        to_do.append("grade again")
+    taken = room.collected(unit, result["student"]) or {}
+    newer = "sha256" in result and taken.get("sha256", result["sha256"]) != result["sha256"]
+    if again := None in scores.values() or newer:
+        to_do.append("grade again: another file was collected since" if newer else "grade again")
     written = 0.0
     for id, points in worth.items():
         if id in scores or not points or id not in result["written"]:
@@ -90,7 +93,7 @@ def _row(
     days, cost = room.late(unit, result["student"], result["received"])
     if result["status"] == "unreadable":
         to_do.append("ask for a readable file")
-    final = "" if "grade again" in to_do else round((automatic + written) * (1 - cost / 100), 2)
+    final = "" if again else round((automatic + written) * (1 - cost / 100), 2)
     return {
         "status": result["status"],
         "received": result["received"],
@@ -107,13 +110,15 @@ def _row(
 
 def write_csv(room: Classroom, unit: str) -> Path:
     """``grades/UNIT.csv``. A cell that a spreadsheet would take for a formula is made text."""
-    path = room.folder / "grades" / f"{unit}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    path, rows = room.folder / "grades" / f"{unit}.csv", table_of(room, unit)
+
+    def write(file: Any) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        for row in table_of(room, unit):
+        for row in rows:
             writer.writerow({key: _no_formula(value) for key, value in row.items()})
+
+    write_private(path, write, newline="")
     return path
 
 
@@ -160,10 +165,7 @@ def write_feedback(room: Classroom, unit: str) -> list[Path]:
         if result["oddities"]:
             body.append(_table("Noticed in the file", ("",), [(o,) for o in result["oddities"]]))
         path = room.folder_of("feedback", unit) / f"{row['student']}.html"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        title = html.escape(f"Assignment {unit}: {row['student']}")
-        path.write_text(PAGE.format(title=title, body="\n".join(body)), "utf-8")
-        written.append(path)
+        written.append(_write_page(path, f"Assignment {unit}: {row['student']}", body))
     return written
 
 
@@ -195,8 +197,10 @@ def write_report(room: Classroom, unit: str) -> Path:
                [(*key, count) for key, count in failed.most_common(20)]),
     ]  # fmt: skip
     path = room.folder / "grades" / f"{unit}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        PAGE.format(title=f"Assignment {unit}: the class", body="\n".join(body)), "utf-8"
-    )
+    return _write_page(path, f"Assignment {unit}: the class", body)
+
+
+def _write_page(path: Path, title: str, body: list[str]) -> Path:
+    page = PAGE.format(title=html.escape(title), body="\n".join(body))
+    write_private(path, lambda file: file.write(page))
     return path

@@ -48,7 +48,7 @@ def run(*arguments: str | Path) -> int:
 def room(tmp_path_factory, submission, graded) -> Classroom:
     """A class of five, collected and graded through the commands."""
     folder = tmp_path_factory.mktemp("class")
-    written = f"{SCRIPT} The [lead](javascript:alert(1)) is ![p](http://x.org/p.png) small."
+    written = f"{SCRIPT} The [lead](javascript:alert(1)) is ![p](http://x.org/p.png) small: $x^2$."
     books = {
         "ada": submission(),
         "bob": submission(answer_01_3=f"def minimal_pair_accuracy(*a): raise TypeError('{SCRIPT}')",
@@ -103,7 +103,7 @@ def test_results_say_how_they_came_about(room):
     result = room.result("01", "eve")
     assert {"format", "unit", "student", "seed", "isolation", "limits", "attempts", "oddities",
             "unanswered", "written", "exercises", "points", "earned", "status", "message",
-            "seconds", "inputs", "received"} == set(result)  # fmt: skip
+            "seconds", "inputs", "received", "sha256"} == set(result)  # fmt: skip
     assert result["isolation"] == "bwrap" and result["format"] == marking.FORMAT
     exercise = next(e for e in result["exercises"] if e["id"] == "01.6")
     assert set(exercise) == {"id", "title", "points", "earned", "status", "message", "seconds",
@@ -222,6 +222,25 @@ def test_checks_may_hand_over_functions_and_models(box):
     assert reply["error"]["type"] == "TypeError"
 
 
+def test_a_notebook_that_nests_deeply_leaves_the_others_alone(bwrap, submission, tmp_path):
+    """In a class graded in two processes: what is sent to them is nested no more."""
+    right, last = submission(), submission(answer_01_6="import os; os._exit(3)")
+    places = {"seven": ("700", right), "ada": ("0", right), "hundred": ("100_000", right)}
+    places["last"] = ("0", last)
+    for student, (depth, book) in places.items():
+        path = tmp_path / "in" / student / f"{NAME}.ipynb"
+        path.parent.mkdir(parents=True)
+        data = json.dumps(book)
+        path.write_text(data[:-1] + ', "x": ' + "[" * int(depth) + "1" + "]" * int(depth) + "}")
+    (tmp_path / "roster.csv").write_text("id\n" + "\n".join(places) + "\n")
+    assert run("collect", "01", tmp_path / "in", "--class", tmp_path) == 0
+    options = ("--jobs", "2", "--no-gradebook")
+    assert run("grade", "01", "--class", tmp_path, *options) == 0
+    found = {s: (r["status"], r["automatic"]) for s, r in rows(Classroom(tmp_path)).items()}
+    assert found == {"seven": ("ok", "90"), "ada": ("ok", "90"), "last": ("died", "80"),
+                     "hundred": ("unreadable", "0")}  # fmt: skip
+
+
 # --- pages -------------------------------------------------------------------------------------
 
 
@@ -333,6 +352,8 @@ def test_a_written_answer_is_graded_in_the_formgrader(room, formgrader, browser)
     page.get_by_text("Submission #1").wait_for()
     with gradebook._open(room) as book:
         student = book.find_submission_notebook(NAME, NAME, "bob").id
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/formgrader/submissions/{student}")
     # A score typed before the page has fetched the stored ones is not saved, but overwritten.
     page.wait_for_function(
@@ -340,6 +361,8 @@ def test_a_written_answer_is_graded_in_the_formgrader(room, formgrader, browser)
         " catch { return false } }"
     )
     assert "The [lead] (javascript:alert(1))" in page.inner_text("body")
+    page.locator("mjx-container").first.wait_for(state="attached")  # formulas, without a network
+    assert len(asked) > 5 and [url for url in asked if not url.startswith((address, "data:"))] == []
     points, comment = page.locator("input#answer-01-8"), page.locator("#answer-01-8-comment")
     for place, text in ((points, "6"), (comment, "Name the interval of the difference.")):
         with page.expect_response(lambda response: response.request.method == "PUT"):
@@ -423,7 +446,10 @@ def test_class_toml_is_checked(tmp_path, text, message):
 
 
 def test_what_is_missing_is_said(tmp_path, capsys):
-    assert run("grade", "01", "--class", tmp_path) == 0 or "roster" in capsys.readouterr().err
+    assert run("grade", "01", "--class", tmp_path) == 2
+    assert "Nothing was collected for unit 01: course collect 01" in capsys.readouterr().err
+    assert run("collect", "01", tmp_path, "--class", tmp_path) == 2
+    assert "There is no roster" in capsys.readouterr().err
     assert run("grade", "77", "--class", tmp_path) == 2
     assert "no assignment 77" in capsys.readouterr().err
     with pytest.raises(ClassError, match="without the answers"):
@@ -565,7 +591,9 @@ def test_bundle_from_released_folder(released, submission, tmp_path):
     (tmp_path / "roster.csv").write_text("id\nada\n")
     assert run("collect", "01", tmp_path / "in", "--class", tmp_path) == 0
     record = json.loads((tmp_path / "collected/01/ada.json").read_text("utf-8"))
-    assert record["sha256"] == receipt and record["notebook"] == book
+    mine = json.loads((ROOT / "exercises" / NAME / f"{NAME}.ipynb").read_text("utf-8"))
+    assert record["sha256"] == receipt and record["flags"] == []
+    assert graft(mine, record["notebook"]) == graft(mine, book)
     assert datetime.fromisoformat(record["received"]).tzinfo is not None
 
 
