@@ -1,39 +1,27 @@
-"""A class on disk, and the run that grades it.
+"""A class on disk.
 
 A class is a folder: ``roster.csv``, ``class.toml`` (dates, late policy, limits; all optional), a
 secret ``key``, and what the commands write: ``collected/``, ``results/``, ``feedback/`` and more.
-Workers return results as plain data; only the process that was called writes files. A result is
-written whole or not at all, so a run that is killed continues where it was.
+How it is graded stands in ``run.py``.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import hmac
 import json
 import math
-import multiprocessing
 import os
 import re
 import secrets
-import shutil
-import signal
-import sys
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from course_lib.grading.answers import read_answers
-from course_lib.grading.collect import SAFE_ID, CollectError, read_roster, write_json
+from course_lib.grading.collect import CollectError, read_roster
 from course_lib.grading.isolation import PACKAGE
-from course_lib.grading.marking import ATTEMPTS, FORMAT, default_limits, grade_submission
+from course_lib.grading.marking import default_limits
 from course_lib.grading.settings import SettingsError, read_settings
 
 DAY = 24 * 3600
@@ -137,201 +125,3 @@ def _read(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
     except ValueError:
         raise ClassError(f"{path} is damaged: delete it, then collect and grade again.") from None
-
-
-def jobs_for(
-    room: Classroom, unit: str, isolation: str, image: str, students: list[str], only: list[str]
-) -> Iterator[dict[str, Any]]:
-    """What has to be graded: everything collected that has no result for the same inputs.
-
-    Students named are graded in any case. ``only`` limits the exercises where the others have a
-    result that follows from the same inputs; elsewhere all are graded.
-
-    Raises
-    ------
-    ClassError : nothing was collected, or there is no such student or exercise
-    """
-    released, answers, limits = room.released(unit), room.answers(unit), room.limits
-    inputs = hashlib.sha256(released + json.dumps([answers, limits]).encode())
-    inputs_of_unit = PACKAGE / "checks" / "inputs" / f"unit{unit}.py"
-    for path in [*sorted((PACKAGE / "checks").glob("*.py")), inputs_of_unit]:
-        inputs.update(path.read_bytes())
-    book = json.loads(released)
-    folder = room.folder_of("collected", unit)
-    if not any(folder.glob("*.json")):
-        raise ClassError(f"Nothing was collected for unit {unit}: course collect {unit} SOURCE")
-    if unknown := [s for s in students if not (folder / f"{s}.json").is_file()]:
-        raise ClassError(f"Nothing was collected from {', '.join(unknown)}.")
-    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id", "") for cell in book["cells"]]
-    known = [m[6:].replace("-", ".") for m in marks if m.startswith("check-")]
-    if unknown := sorted(set(only) - set(known)):
-        raise ClassError(
-            f"There is no exercise {', '.join(unknown)}; there are {', '.join(known)}."
-        )
-    for path in sorted(folder.glob("*.json")):
-        student = path.stem
-        if not SAFE_ID.fullmatch(student) or (students and student not in students):
-            continue
-        record, before = room.collected(unit, student), room.result(unit, student)
-        seed = room.seed(unit, student)
-        digest = inputs.copy()
-        digest.update(f"{FORMAT} {seed} {isolation} {record['sha256']}".encode())
-        print_ = digest.hexdigest()
-        same = before is not None and before["inputs"] == print_
-        done = same and before["status"] != "infrastructure"
-        if done and not students and not only:
-            continue
-        yield {
-            "unit": unit,
-            "student": student,
-            "seed": seed,
-            "inputs": print_,
-            "received": record["received"],
-            "sha256": record["sha256"],
-            "flags": record.get("flags", []),
-            "released": book,
-            "submitted": record["notebook"],
-            "problem": record["problem"],
-            "answers": answers,
-            "isolation": isolation,
-            "image": image,
-            "limits": limits,
-            "only": only if done and before["exercises"] else [],
-        }
-
-
-def grade(
-    room: Classroom,
-    unit: str,
-    *,
-    isolation: str = "bwrap",
-    image: str = "course-grading",
-    workers: int = 1,
-    scheduler: str = "",
-    students: list[str] | None = None,
-    only: list[str] | None = None,
-) -> list[dict[str, Any]]:
-    """Grade what was collected, with a progress bar; the results of this run.
-
-    Parameters
-    ----------
-    workers : local processes, each with a sandbox; 0 stands for this process itself
-    scheduler : address of a Dask cluster to use instead; it must have the same course installed
-    students, only : grade these again, only these exercises
-
-    Raises
-    ------
-    ClassError : something is missing
-    """
-    jobs = list(jobs_for(room, unit, isolation, image, students or [], only or []))
-    if jobs and not scheduler:
-        _ask_for(isolation)
-    done = []
-    # One that takes long for a reason must not hold up the others at the end: no order is kept.
-    with tqdm(total=len(jobs), desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
-        for job, result in (_on_cluster if scheduler else _here)(jobs, scheduler or workers):
-            result |= {name: job[name] for name in ("inputs", "received", "sha256")}
-            result["oddities"] = [*job["flags"], *result["oddities"]]
-            done.append(_store(room, job, result))
-            bar.update()
-    return done
-
-
-def _ask_for(isolation: str) -> None:
-    """Say once that a program is missing, instead of once for each student."""
-    programs = {"bwrap": ["bwrap"], "container": ["docker", "podman"]}.get(isolation, [])
-    if programs and not any(map(shutil.which, programs)):
-        raise ClassError(
-            f"--isolation {isolation} needs {' or '.join(programs)}, which is not on this machine. "
-            "docs/grading.md, 'Set up once', says how to get it and what else there is."
-        )
-
-
-def _store(room: Classroom, job: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-    """Write a result, unless a fault of ours would take the place of scores that are there."""
-    before = room.result(job["unit"], job["student"])
-    if before and before["earned"] is not None and result["status"] == "infrastructure":
-        return result | {"message": f"{result['message']} (the earlier result stays)"}
-    if job["only"]:
-        result = merged(before, result)
-    write_json(room.folder_of("results", job["unit"]) / f"{job['student']}.json", result)
-    return result
-
-
-def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """The earlier result with the exercises of a later one in place of its own."""
-    from course_lib.grading.marking import summed
-
-    new = {exercise["id"]: exercise for exercise in now["exercises"]}
-    if not new:
-        return now
-    exercises = [new.get(exercise["id"], exercise) for exercise in before["exercises"]]
-    return summed(now | {"exercises": exercises, "points": before["points"]})
-
-
-def _here(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[dict, dict]]:
-    """Grade in processes of this machine. One that dies is replaced, and its job tried again."""
-    if not workers:
-        yield from ((job, grade_submission(job)) for job in jobs)
-        return
-    left, attempts = {job["student"]: job for job in jobs}, 0
-    while left and attempts < ATTEMPTS:
-        attempts += 1
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
-        try:
-            futures = {pool.submit(grade_submission, job): job for job in left.values()}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-                del left[futures[future]["student"]]
-        except BrokenExecutor:
-            continue
-        finally:
-            pool.shutdown(cancel_futures=True)
-    if left:
-        raise ClassError(
-            f"The grader's own process died on {', '.join(left)}; see docs/grading.md."
-        )
-
-
-def _end_with_parent() -> None:
-    """A run that is killed leaves no process behind (Linux)."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
-
-
-def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict, dict]]:
-    try:
-        from distributed import Client
-        from distributed import as_completed as as_they_finish
-    except ImportError:
-        raise ClassError(
-            "For --scheduler install Dask: pip install 'course-lib[grading]'"
-        ) from None
-    left, running, lost = list(reversed(jobs)), {}, Counter()
-    with Client(address) as client:
-        finished = as_they_finish(with_results=True, raise_errors=False)
-
-        def submit_next() -> None:
-            if left:
-                job = left.pop()
-                future = client.submit(grade_submission, job, pure=False, retries=ATTEMPTS)
-                running[future.key] = job
-                finished.add(future)
-
-        # A few at a time: a notebook is data that the scheduler would have to hold.
-        for _ in range(2 * max(1, sum(client.nthreads().values()))):
-            submit_next()
-        for future, result in finished:
-            job = running.pop(future.key)
-            if isinstance(result, dict):
-                yield job, result
-            else:  # the cluster's fault, not the submission's
-                lost[job["student"]] += 1
-                if lost[job["student"]] == ATTEMPTS:
-                    raise ClassError(
-                        f"The cluster lost {job['student']} ({type(result).__name__}). Start the "
-                        "command again: it goes on where it was."
-                    )
-                left.append(job)
-            submit_next()

@@ -15,6 +15,7 @@ from pathlib import Path
 from course_lib.doctor.terminal import short
 from course_lib.grading import classroom, handing
 from course_lib.grading.collect import CollectError, printable
+from course_lib.grading.run import grade as run_class
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         if options.command != "release":
             room.settings  # noqa: B018  whatever is wrong there is said before any work
         return COMMANDS[options.command](room, options)
-    except (classroom.ClassError, CollectError, OSError) as error:
+    except (classroom.ClassError, CollectError) as error:
         _tell(error)
         return 2
 
@@ -38,7 +39,7 @@ def submit(unit: str, course: Path, out: Path) -> int:
         return 2
     try:
         print(handing.make_bundle(unit.zfill(2), course, out))
-    except (classroom.ClassError, OSError) as error:
+    except classroom.ClassError as error:
         _tell(error)
         return 2
     return 0
@@ -72,7 +73,7 @@ def grade(room: classroom.Classroom, options: argparse.Namespace) -> int:
             "--isolation none lets the code of submissions do on this machine whatever you can "
             "do. If you trust every one, say --i-trust-these-submissions as well."
         )
-    done = classroom.grade(
+    done = run_class(
         room,
         options.unit,
         isolation=options.isolation,

@@ -18,6 +18,7 @@ from course_lib.grading.checking import released_notebook
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.graft import Unreadable, graft, text_of
 from course_lib.grading.intake import read_notebook
+from course_lib.grading.isolation import PACKAGE
 from course_lib.grading.likeness import functions_in, shape_of
 
 # What a student needs beside the assignment, its walkthrough and the package to run `make lab`.
@@ -165,5 +166,8 @@ def _secrets_of_answers(course: Path) -> tuple[set[str], set[str]]:
             for part in answers.planned:
                 notes = {part.name, part.rule, part.hint, *(draw.note for draw in part.draws)}
                 (hidden if part.held_out else shown).update(notes)
-    secrets = {json.dumps(text)[1:-1] for text in hidden - shown if len(text) >= LONG}
+    # What an observer of the inputs says stands beside it in the package, and is no secret.
+    told = "".join(p.read_text("utf-8") for p in (PACKAGE / "checks" / "inputs").glob("*.py"))
+    hidden = {text for text in hidden - shown if len(text) >= LONG and text not in told}
+    secrets = {json.dumps(text)[1:-1] for text in hidden}
     return shapes, secrets

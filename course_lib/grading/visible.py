@@ -46,7 +46,8 @@ def is_given(module: str) -> bool:
 class _Refusing(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         if not is_given(fullname):
-            raise ModuleNotFoundError(NOT_THERE.format(name=fullname), name=fullname)
+            # Not ModuleNotFoundError: `from course_lib import circuits` would hide its text.
+            raise ImportError(NOT_THERE.format(name=fullname), name=fullname)
 
 
 def hide_the_rest() -> None:

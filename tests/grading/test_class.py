@@ -21,7 +21,6 @@ from course_lib.checks import exercises
 from course_lib.checks.drawing import Draw
 from course_lib.checks.exercise import Case, Exercise, Outcome, Part
 from course_lib.grading import (
-    classroom,
     gradebook,
     handing,
     isolation,
@@ -29,6 +28,7 @@ from course_lib.grading import (
     reports,
     sandbox,
 )
+from course_lib.grading import run as run_of_class
 from course_lib.grading.answers import load_answers, read_answers
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.collect import read_roster, write_json
@@ -146,7 +146,7 @@ def test_whoever_is_named_must_have_handed_in(room, capsys):
 
 def test_a_fault_of_ours_is_tried_again_and_never_scored(room, monkeypatch, tmp_path):
     monkeypatch.setattr(isolation, "runtime_paths", lambda: ["/usr/lib"])
-    job = next(classroom.jobs_for(room, "01", "bwrap", "", ["ada"], []))
+    job = next(run_of_class.jobs_for(room, "01", "bwrap", "", ["ada"], []))
     marking.discard_sandbox()
     result = marking.grade_submission(job | {"only": ["01.3"]})
     assert (result["status"], result["earned"], result["attempts"]) == ("infrastructure", None, 3)
@@ -156,7 +156,7 @@ def test_a_fault_of_ours_is_tried_again_and_never_scored(room, monkeypatch, tmp_
     write_json(path, result | {"inputs": job["inputs"], "received": job["received"]})
     [row] = [r for r in reports.table_of(room, "01") if r["student"] == "ada"]
     assert row["to_do"].startswith("grade again") and row["final"] == ""
-    again = [j["student"] for j in classroom.jobs_for(room, "01", "bwrap", "", [], [])]
+    again = [j["student"] for j in run_of_class.jobs_for(room, "01", "bwrap", "", [], [])]
     assert again == ["ada"]
     path.write_text(stored, "utf-8")
 

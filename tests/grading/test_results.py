@@ -9,7 +9,8 @@ import shutil
 import pytest
 
 from course_lib import cli
-from course_lib.grading import classroom, gradebook, reports
+from course_lib.grading import gradebook, reports
+from course_lib.grading import run as run_of_class
 from course_lib.grading.classroom import Classroom
 from tests.grading.books import NAME, book
 
@@ -45,8 +46,8 @@ class Grader:
 @pytest.fixture
 def grader(monkeypatch):
     stand_in = Grader()
-    monkeypatch.setattr(classroom, "grade_submission", stand_in)
-    monkeypatch.setattr(classroom.shutil, "which", lambda program: program)
+    monkeypatch.setattr(run_of_class, "grade_submission", stand_in)
+    monkeypatch.setattr(run_of_class.shutil, "which", lambda program: program)
     return stand_in
 
 
@@ -171,7 +172,7 @@ def test_a_full_disk_ends_in_a_message(room, monkeypatch, capsys):
         more = [room.folder / "in"] if command == "collect" else []
         more += ["--jobs", "0", "--student", "ada"] if command == "grade" else []
         assert run(command, "01", *more, "--class", room.folder) == 2
-        assert "No space left" in capsys.readouterr().err
+        assert "The disk is full" in capsys.readouterr().err
     assert not list(room.folder.rglob("*.part")) and scores(room) == [1, 1, 1]
 
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from course_lib import cli
-from course_lib.grading import classroom
+from course_lib.grading import classroom, run
 
 STUDENTS = 8
 
@@ -67,6 +67,6 @@ def test_a_dask_cluster_gives_the_same(made, generated):
     with distributed.LocalCluster(**settings, dashboard_address=None) as cluster:
         room = classroom.Classroom(folder)
         address = cluster.scheduler_address
-        done = classroom.grade(room, "01", scheduler=address, students=few)
+        done = run.grade(room, "01", scheduler=address, students=few)
     found = {result["student"]: (result["earned"], result["status"]) for result in done}
     assert found == {student: expected[student] for student in few}
