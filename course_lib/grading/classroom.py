@@ -34,13 +34,9 @@ from course_lib.grading.answers import read_answers
 from course_lib.grading.collect import SAFE_ID, CollectError, read_roster, write_json
 from course_lib.grading.isolation import PACKAGE
 from course_lib.grading.marking import ATTEMPTS, FORMAT, default_limits, grade_submission
-from course_lib.grading.settings import SettingsError, read_settings
+from course_lib.grading.settings import ClassError, read_settings
 
 DAY = 24 * 3600
-
-
-class ClassError(ValueError):
-    """The class or the course is not complete; the message says what is missing."""
 
 
 class Classroom:
@@ -54,11 +50,8 @@ class Classroom:
         units = [p.parent.name[:2] for p in self.course.glob("exercises/*/*.ipynb")]
         known = (self.folder / "roster.csv").is_file()
         students = [row["id"] for row in self.roster] if known else []
-        try:
-            path = self.folder / "class.toml"
-            return read_settings(path, sorted(set(units)), students, default_limits())
-        except SettingsError as error:
-            raise ClassError(str(error)) from None
+        path = self.folder / "class.toml"
+        return read_settings(path, sorted(set(units)), students, default_limits())
 
     @cached_property
     def roster(self) -> list[dict[str, str]]:
@@ -157,21 +150,7 @@ def jobs_for(
     for path in [*sorted((PACKAGE / "checks").glob("*.py")), inputs_of_unit]:
         inputs.update(path.read_bytes())
     book = json.loads(released)
-    folder = room.folder_of("collected", unit)
-    if not any(folder.glob("*.json")):
-        raise ClassError(f"Nothing was collected for unit {unit}: course collect {unit} SOURCE")
-    if unknown := [s for s in students if not (folder / f"{s}.json").is_file()]:
-        raise ClassError(f"Nothing was collected from {', '.join(unknown)}.")
-    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id", "") for cell in book["cells"]]
-    known = [m[6:].replace("-", ".") for m in marks if m.startswith("check-")]
-    if unknown := sorted(set(only) - set(known)):
-        raise ClassError(
-            f"There is no exercise {', '.join(unknown)}; there are {', '.join(known)}."
-        )
-    for path in sorted(folder.glob("*.json")):
-        student = path.stem
-        if not SAFE_ID.fullmatch(student) or (students and student not in students):
-            continue
+    for student in _to_grade(room, unit, book, students, only):
         record, before = room.collected(unit, student), room.result(unit, student)
         seed = room.seed(unit, student)
         digest = inputs.copy()
@@ -198,6 +177,24 @@ def jobs_for(
             "limits": limits,
             "only": only if done and before["exercises"] else [],
         }
+
+
+def _to_grade(
+    room: Classroom, unit: str, book: dict[str, Any], students: list[str], only: list[str]
+) -> list[str]:
+    """Who was collected, or those of them who were named, if all that was named is there."""
+    there = sorted(p.stem for p in room.folder_of("collected", unit).glob("*.json"))
+    if not there:
+        raise ClassError(f"Nothing was collected for unit {unit}: course collect {unit} SOURCE")
+    if unknown := sorted(set(students) - set(there)):
+        raise ClassError(f"Nothing was collected from {', '.join(unknown)}.")
+    marks = [cell["metadata"].get("nbgrader", {}).get("grade_id", "") for cell in book["cells"]]
+    known = [m[6:].replace("-", ".") for m in marks if m.startswith("check-")]
+    if unknown := sorted(set(only) - set(known)):
+        raise ClassError(
+            f"There is no exercise {', '.join(unknown)}; there are {', '.join(known)}."
+        )
+    return [s for s in there if SAFE_ID.fullmatch(s) and (not students or s in students)]
 
 
 def grade(
