@@ -22,13 +22,9 @@ from course_lib.grading.answers import read_answers
 from course_lib.grading.collect import CollectError, read_roster
 from course_lib.grading.isolation import PACKAGE
 from course_lib.grading.marking import default_limits
-from course_lib.grading.settings import SettingsError, read_settings
+from course_lib.grading.settings import ClassError, read_settings
 
 DAY = 24 * 3600
-
-
-class ClassError(ValueError):
-    """The class or the course is not complete; the message says what is missing."""
 
 
 class Classroom:
@@ -42,11 +38,8 @@ class Classroom:
         units = [p.parent.name[:2] for p in self.course.glob("exercises/*/*.ipynb")]
         known = (self.folder / "roster.csv").is_file()
         students = [row["id"] for row in self.roster] if known else []
-        try:
-            path = self.folder / "class.toml"
-            return read_settings(path, sorted(set(units)), students, default_limits())
-        except SettingsError as error:
-            raise ClassError(str(error)) from None
+        path = self.folder / "class.toml"
+        return read_settings(path, sorted(set(units)), students, default_limits())
 
     @cached_property
     def roster(self) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ MAX_UNPACKED = 5 * MAX_FILE  # of all notebooks in a bundle together
 MAX_TABLE = 4 * 2**20  # of a bundle's table of contents; it is held in memory
 MAX_VALUES = 1_000_000  # in a notebook's JSON: each costs up to 200 bytes
 MAX_CELLS = 5_000
+MAX_TEXT = 4_000_000  # characters in all cells
 CHUNK = 2**20
 RECORD = "submission.json"
 PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others unpack for hours
@@ -83,7 +84,10 @@ def read_notebook(data: bytes) -> tuple[dict[str, Any] | None, str]:
         return None, "The file is JSON, but it is not a notebook."
     if len(cells) > MAX_CELLS:
         return None, f"It has more than {MAX_CELLS:,} cells."
-    return {"cells": [_kept(cell) for cell in cells if isinstance(cell, dict)]}, ""
+    kept = [_kept(cell) for cell in cells if isinstance(cell, dict)]
+    if sum(len(cell.get("source", "")) for cell in kept) > MAX_TEXT:
+        return None, f"Its cells hold more than {MAX_TEXT:,} characters."
+    return {"cells": kept}, ""
 
 
 def _kept(cell: dict[str, Any]) -> dict[str, Any]:

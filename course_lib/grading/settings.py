@@ -21,8 +21,8 @@ WHOLE = ("memory", "disk", "printed", "processes")  # of the limits; seconds may
 TIME = "a date with a time, such as 2026-11-20T23:59:00+01:00"
 
 
-class SettingsError(ValueError):
-    """The settings cannot be used; the message says why, line by line."""
+class ClassError(ValueError):
+    """The class or the course is not complete or not in order; the message says what is wrong."""
 
 
 def read_settings(
@@ -36,20 +36,20 @@ def read_settings(
 
     Raises
     ------
-    SettingsError : not TOML, or something in it has no effect or cannot be meant
+    ClassError : not TOML, or something in it has no effect or cannot be meant
     """
     try:
         text = path.read_text("utf-8") if path.is_file() else ""
         settings = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from None
+        raise ClassError(f"{path}: {error}") from None
     numbers = {name: (int if name in WHOLE else float, 1e-3, math.inf) for name in limits}
     faults: list[tuple[int, str]] = []
     for key, told in _faults(settings, units, students, numbers):
         faults.append((line_of(text, key), f"[{key[0]}] {told}"))
     if faults:
         lines = [f"{path}, line {line}: {told}" for line, told in sorted(faults)]
-        raise SettingsError("\n".join(lines))
+        raise ClassError("\n".join(lines))
     return settings
 
 

@@ -109,6 +109,7 @@ BAD_FILES = {
     "cells": (b'{"cells": {}}', "not a notebook"),
     "none": (WALK, "None of the answer cells"),
     "many values": (b'{"cells": [' + b"{}," * 600_000 + b"{}]}", "more than 1,000,000 values"),
+    "much text": (json.dumps({"cells": [{"source": "x" * 190_000}] * 30}).encode(), "characters"),
     "many cells": (b'{"cells": [' + b"{}," * 6000 + b"{}]}", "more than 5,000 cells"),
 }
 
