@@ -11,6 +11,7 @@ READY  := environment
 TORCH  ?=
 TORCH_OPTIONS ?=
 WORKERS ?= 2
+THREADS ?= 1
 NOTEBOOK_FOLDERS := $(wildcard notebooks lectures solutions)
 
 .DEFAULT_GOAL := help
@@ -29,13 +30,13 @@ lab: $(READY)
 	@$(PY) -m course_lib.cli lab
 
 # Both halves always run; the exit status is that of the first one that failed.
-# One thread a worker: two workers share two cores. Budgets of time and memory are printed; where
+# One thread a worker (THREADS): two workers share two cores. Budgets of time and memory are printed; where
 # COURSE_BUDGET_SCALE is set (1 on two quiet cores, more on a slower machine), they fail.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
            PATH="$(abspath $(VENV))/bin:$$PATH"
 CELL_SECONDS := 120
 test: $(READY)
-	@status=0; export $(OFFLINE) OMP_NUM_THREADS=1; \
+	@status=0; export $(OFFLINE) OMP_NUM_THREADS=$(THREADS); \
 	 $(PY) -m pytest tests course_lib --doctest-modules -n $(WORKERS) --dist loadfile \
 	   $(PYTEST_OPTIONS) </dev/null || status=$$?; \
 	 $(NBVAL) $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \
