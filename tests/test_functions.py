@@ -1,22 +1,21 @@
 """Functions stay short, and no public function of a technique is there for its tests alone."""
 
 import ast
-import io
 import json
 import re
 import statistics
-import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.code_lines import code_lines
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "course_lib"
 
 LONGEST, MEDIAN = 45, 8  # lines of code: blank lines, comments and docstrings cost nothing
-STILL_LONGER: set[str] = set()  # parts in which functions are longer; to be emptied, never to grow
 
 TECHNIQUES = {
     "attribution",
@@ -36,20 +35,6 @@ FOR_STUDENTS = {
     "load_blimp": "reads the published pairs; the lecture on behaviour points to it",
     "load_syntaxgym": "reads the published region suites, beside which the course suite stands",
 }
-
-
-def code_lines(source: str) -> set[int]:
-    """Numbers of the lines that hold code."""
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in silent | {tokenize.ENDMARKER}:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    return lines
 
 
 def function_sizes(source: str) -> Iterator[tuple[str, int]]:
@@ -82,20 +67,11 @@ def test_no_function_is_too_long_to_be_read_at_once():
         f"{path.relative_to(ROOT)}: {name} has {size} lines"
         for path, found in sizes.items()
         for name, size in found
-        if size > LONGEST and part_of(path) not in STILL_LONGER
+        if size > LONGEST
     ]
     assert long == []
     every = [size for found in sizes.values() for _, size in found]
     assert len(every) > 1000 and statistics.median(every) <= MEDIAN
-
-
-def test_no_part_is_excused_that_needs_it_no_longer():
-    long = {
-        part_of(path)
-        for path in modules()
-        if any(size > LONGEST for _, size in function_sizes(path.read_text(encoding="utf-8")))
-    }
-    assert long == STILL_LONGER
 
 
 def named(tree: ast.AST) -> Counter:

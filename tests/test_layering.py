@@ -3,17 +3,17 @@ is quick."""
 
 import ast
 import graphlib
-import io
 import re
 import statistics
 import subprocess
 import sys
-import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from budgets import within_budget
+
+from tests.code_lines import code_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "course_lib"
@@ -219,16 +219,7 @@ def test_the_finder_of_circles_finds_them(graph, circle):
 
 def lines_of_code(source: str) -> int:
     """Number of lines that hold code, without blank lines, comments and docstrings."""
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in silent | {tokenize.ENDMARKER}:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    return len(lines)
+    return len(code_lines(source))
 
 
 def test_lines_of_code_counts_code_only():
