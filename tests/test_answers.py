@@ -8,8 +8,9 @@ from functools import cache
 import pytest
 
 from course_lib.checks import exercises
+from course_lib.checks.calling import Student
 from course_lib.checks.cases import FOLDER
-from course_lib.checks.engine import run_checks
+from course_lib.checks.engine import look_at, run_checks
 from course_lib.grading.answers import Mistake
 from course_lib.grading.storing import cases_of, same
 from tests.answers import ROOT, all_answers
@@ -54,6 +55,15 @@ def test_a_mistake_is_told_by_its_own_message(id, mistake):
         for seed in SEEDS:
             again = run_checks(stored(id), mistake.function, drawn(id, seed, False))
             assert not again.ok and mistake.message in again.message
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_a_mistake_gives_a_wrong_answer_and_does_not_only_stop(id):
+    """A slip in a mistake itself would be told by its message, too: both stop alike."""
+    for mistake in (m for m in ALL[id].mistakes if not m.held_out):
+        looks = [look_at(part, Student(mistake.function)) for part in stored(id).parts]
+        pairs = [pair for look in looks for pair in zip(look.outcomes, look.problems, strict=True)]
+        assert any(problem and not outcome.raised for outcome, problem in pairs), mistake.message
 
 
 @pytest.mark.parametrize("id", ALL)
