@@ -34,7 +34,7 @@ lab: $(READY)
 # COURSE_BUDGET_SCALE is set (1 on two quiet cores, more on a slower machine), they fail.
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
            PATH="$(abspath $(VENV))/bin:$$PATH"
-CELL_SECONDS := 120
+CELL_SECONDS := 600
 test: $(READY)
 	@status=0; export $(OFFLINE) OMP_NUM_THREADS=$(THREADS); \
 	 $(PY) -m pytest tests course_lib --doctest-modules -n $(WORKERS) --dist loadfile \
@@ -52,7 +52,6 @@ KERNELS := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
            OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 COURSE_BUDGET_SCALE=
 NUMERIC = $(shell grep -l 'tests.closeness' tests/test_*.py)
 MARKED = $(shell grep -l NBVAL_CHECK_OUTPUT notebooks/*.ipynb)
-test-kernels: CELL_SECONDS := 600
 test-kernels: $(READY)
 	@status=0; export $(OFFLINE) $(KERNELS); \
 	 $(PY) -m pytest $(NUMERIC) -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS) </dev/null || status=$$?; \
