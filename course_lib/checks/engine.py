@@ -66,8 +66,8 @@ def explanations(look: Look) -> list[str]:
     if look.first is None:
         return []
     refused = look.part.cases[look.first].draw.refused
-    trio = [
-        (case, outcome.mark, bool(problem))
+    seen = [
+        (case, outcome.mark, case.right.mark, bool(problem))
         for case, outcome, problem in zip(
             look.part.cases, look.outcomes, look.problems, strict=True
         )
@@ -77,15 +77,15 @@ def explanations(look: Look) -> list[str]:
         message
         for exact in (True, False)
         for number, message in enumerate(look.part.messages)
-        if _explains(number, trio, exact)
+        if _explains(number, seen, exact)
     ]
     return list(dict.fromkeys(found))
 
 
-def _explains(number: int, trio: list[tuple[Case, Mark, bool]], exact: bool) -> bool:
+def _explains(number: int, seen: list[tuple[Case, Mark, Mark, bool]], exact: bool) -> bool:
     bites = False
-    for case, mine, wrong in trio:
-        theirs, right = case.marks[number], case.right.mark
+    for case, mine, right, wrong in seen:
+        theirs = case.marks[number]
         near = case.draw.tolerance if exact else NAMING
         if not wrong and theirs is None:
             continue  # both are right here, and may round differently
