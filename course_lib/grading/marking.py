@@ -40,8 +40,13 @@ _kept = threading.local()  # a worker of a cluster may grade in several threads
 class Submission:
     """A student's cells in a sandbox, started again without the guilty cell after an accident."""
 
-    def __init__(self, sandbox: Sandbox, cells: tuple[tuple[str, str], ...]) -> None:
-        self.sandbox, self.cells = sandbox, cells
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        cells: tuple[tuple[str, str], ...],
+        unanswered: tuple[str, ...] = (),
+    ) -> None:
+        self.sandbox, self.cells, self.unanswered = sandbox, cells, unanswered
         self.running = False
         self.stopped: dict[str, Stopped] = {}  # cells that must not run again
         self.problems: dict[str, str] = {}  # what the other cells raised
@@ -64,7 +69,7 @@ class Submission:
                 except Stopped as stopped:
                     self.stopped[id], self.running = stopped, False
                     break
-                if error is not None and error.get("type") != "NotImplementedError":
+                if error is not None:
                     self.problems[id] = f"The cell stopped with {_told(error)}."
 
 
@@ -74,6 +79,7 @@ class RemoteStudent(Student):
     def __init__(self, submission: Submission, exercise: Exercise) -> None:
         super().__init__(partial(self._ask))  # a function with lines of its own would be quoted
         self.submission, self.name, self.changed = submission, exercise.function, False
+        self.untouched = _cell_of(exercise) in submission.unanswered
 
     def __call__(self, *args: Any) -> Any:
         self.changed = False
@@ -85,12 +91,19 @@ class RemoteStudent(Student):
     def _ask(self, *args: Any) -> Any:
         reply, data = self.submission.sandbox.call(self.name, args, {})
         if reply.get("do") == "error" and isinstance(reply.get("error"), dict):
-            raise _error(reply["error"])
+            error = _error(reply["error"])
+            if self.untouched and isinstance(error, NotImplementedError):
+                raise NotImplementedError  # without a word: as the stub does
+            raise error
         try:
             self.changed = reply.get("changed") is not False
             return wire.decode(reply.get("value"), data)
         except wire.Malformed as error:
-            raise Stopped("died", f"The answer cannot be read ({error}).") from None
+            raise Stopped(error.status, f"The answer cannot be read ({error}).") from None
+
+
+def _cell_of(exercise: Exercise) -> str:
+    return "answer-" + exercise.id.replace(".", "-")
 
 
 def _told(error: dict[str, Any]) -> str:
@@ -98,7 +111,8 @@ def _told(error: dict[str, Any]) -> str:
 
 
 def _short(text: Any, most: int = MAX_MESSAGE) -> str:
-    """Text from the sandbox, printable and not long."""
+    """Text from the sandbox, printable and not long; whatever else came instead is left out."""
+    text = text if isinstance(text, str | Exception) else ""
     kept = "".join(c if c.isprintable() or c == "\n" else " " for c in str(text)[:most])
     return kept + " ..." * (len(str(text)) > most)
 
@@ -113,7 +127,7 @@ def _error(told: dict[str, Any]) -> BaseException:
     message = _short(told.get("message") or "")
     if any(text in f"{told.get('type')} {message}" for text in NO_MEMORY):
         raise Stopped("memory", f"Your function ran out of memory: {message}")
-    message += _short(told.get("where") or "") if message or base is not NotImplementedError else ""
+    message += _short(told.get("where") or "") or " " * (not message)  # bare it means "a stub"
     # KeyError shows its argument in quotation marks; ours is text already.
     kind = type(wire.safe_name(told.get("type")), (base,), {"__str__": lambda self: message})
     return kind(message)
@@ -132,7 +146,7 @@ def _missing(submission: Submission, exercise: Exercise) -> str:
         return ""
     if found == "no function":
         return f"{exercise.function} must be a function."
-    cell = "answer-" + exercise.id.replace(".", "-")
+    cell = _cell_of(exercise)
     if stopped := submission.stopped.get(cell):
         raise Stopped(stopped.status, f"Your cell was stopped: {stopped}")
     problem = submission.problems.get(cell, "")
@@ -227,7 +241,7 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
         result["attempts"] += 1
         result |= {"status": "infrastructure", "earned": None}
         try:
-            submission = Submission(_sandbox_for(job), grafted.cells)
+            submission = Submission(_sandbox_for(job), grafted.cells, grafted.unanswered)
             result["exercises"] = _grade_all(submission, todo, job["seed"])
             submission.sandbox.stop()
             result = summed(result | {"message": ""})
