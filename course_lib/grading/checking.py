@@ -130,7 +130,7 @@ def check_notebook(notebook: Path, *, call: float = 60, total: float = 300) -> R
         ) from None
     limits = Limits(**{**vars(LIMITS), "call": call, "total": total})
     sandbox = Sandbox("none", limits)
-    submission = Submission(sandbox, grafted.cells, grafted.unanswered)
+    submission = Submission(sandbox, grafted.cells)
     try:
         results = tuple(_result(submission, exercise) for exercise in exercises(unit).values())
     except SandboxError as error:

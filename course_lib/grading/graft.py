@@ -71,8 +71,9 @@ def graft(released: dict[str, Any], submitted: Any) -> Grafted:
         if not texts:
             oddities.append(f"{grade_id}: the cell is missing")
         # A copy of the stub behind the answer would take its place.
-        parts = [text for text in texts if text.strip() != stub.strip()] or [stub]
-        if sum(map(len, parts)) > MAX_SOURCE:
+        parts = [text for text in texts if text.strip() not in ("", stub.strip())]
+        parts = parts or texts[:1] or [stub]
+        if len("\n".join(parts)) > MAX_SOURCE:
             oddities.append(f"{grade_id}: its text cannot be read, its parts are too long")
             parts = [stub]
         split[grade_id] = parts

@@ -26,16 +26,13 @@ import sys
 import traceback
 from typing import Any
 
-from course_lib.checks.places import place_of_error
+from course_lib.checks.places import may_be_stub, place_of_error
 from course_lib.grading import filtering, visible, wire
+from course_lib.grading.shell import notebook_shell
 
 # user, process, mount, IPC, network
 NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000 | 0x40000000
 PRIVATE, NO_SETUID_DEVICES = 0x44000, 0x6  # MS_REC | MS_PRIVATE, MS_NOSUID | MS_NODEV
-# What a notebook has and a bare shell has not; it has no effect on an answer.
-MAGICS_OF_A_KERNEL = (
-    "autosave clear cls connect_info edit less man more qtconsole store subshell"
-).split()
 DUMPABLE, ADOPT_ORPHANS = 4, 36
 
 
@@ -208,33 +205,6 @@ def limit(settings: dict[str, Any]) -> None:
         resource.setrlimit(kind, (most, most))
 
 
-def notebook_shell() -> Any:
-    """An IPython shell without a kernel, in which everything a notebook has for its screen works.
-
-    ``%matplotlib``, ``%pylab`` and ``%gui`` choose a screen: there is none here, and what was drawn
-    is not looked at, so they change nothing.
-    """
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    class Shell(InteractiveShell):
-        def enable_gui(self, gui: str | None = None) -> None:
-            pass
-
-        def enable_matplotlib(self, gui: str | None = None) -> tuple[str, str]:
-            return gui or "inline", "agg"
-
-        def ask_exit(self) -> None:
-            pass
-
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = Shell.instance(config=config)
-    for name in MAGICS_OF_A_KERNEL:
-        shell.register_magic_function(lambda line="", cell="": None, "line_cell", name)
-    return shell
-
-
 class Serving:
     """Answer the grader's requests, one at a time, in an IPython shell."""
 
@@ -327,7 +297,9 @@ class Serving:
         except Exception:
             message = ""
         where = place_of_error(error, function)[:300] if function is not None else ""
-        return {"type": type(error).__name__, "base": bases[0], "message": message, "where": where}
+        stub = bases[0] == "NotImplementedError" and not message and may_be_stub(function)
+        told = {"type": type(error).__name__, "base": bases[0], "message": message}
+        return told | {"where": where, "stub": stub}
 
 
 def _picture(args: Any, kwargs: Any) -> tuple[str, list[bytes]]:

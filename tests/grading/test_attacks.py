@@ -486,6 +486,24 @@ def own_cells(book):
                              "source": "import os; os._exit(1)"})  # fmt: skip
 
 
+def nest(book):
+    inner = []
+    for _ in range(100_000):
+        inner = [inner]
+    find(book)["metadata"]["x"] = book["metadata"]["x"] = find(book)["outputs"] = inner
+    book["cells"].append({"cell_type": "code", "metadata": inner, "source": inner})
+
+
+def many_cells(book):
+    mark = {"nbgrader": {"grade_id": "answer-01-3"}}
+    book["cells"] += [{"cell_type": "code", "id": "x", "metadata": mark, "source": ""}] * 200_000
+
+
+def long_parts(book):
+    for _ in range(2):
+        book["cells"].append(copy.deepcopy(find(book)) | {"source": "#" * 150_000})
+
+
 FILES = [
     (change_metadata, "wrong", 0, ""),
     (change_metadata, "right", 10, ""),
@@ -500,6 +518,9 @@ FILES = [
     (retype, "right", 10, "another type"),
     (no_grade_id, "right", 10, "found by its cell id"),
     (odd_types, "right", 10, "found by its cell id"),
+    (nest, "right", 10, ""),
+    (many_cells, "right", 10, "200001 cells"),
+    (long_parts, "right", 0, "too long"),
     (source_no_text, "right", 0, "cannot be read"),
     (huge_source, "right", 0, "cannot be read"),
     (own_cells, "right", 10, "outside the answers"),
@@ -649,6 +670,8 @@ NOISY = {
     "sockets and pools": "import asyncio, multiprocessing as mp\n"
     "asyncio.new_event_loop().run_until_complete(asyncio.sleep(0))\n"
     "with mp.get_context('fork').Pool(2) as pool: pool.map(abs, [1, 2])",
+    "a long sum": "terms = " + " + ".join(["1.0"] * 600),
+    "lists in lists": "nested = " + "[" * 190 + "]" * 190,
     "magic": "get_ipython().run_line_magic('timeit', '-n 1 -r 1 1 + 1')",
     "shell": "get_ipython().system('pip install more')",
     "threads": "import torch; torch.set_num_threads(2); torch.ones(500, 500) @ torch.ones(500, 9)",

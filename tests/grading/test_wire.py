@@ -298,7 +298,7 @@ class Replies:
     """A sandbox that answers with whatever comes next."""
 
     def __init__(self, rng):
-        self.rng, self.unanswered, self.sandbox, self.running = rng, (), self, True
+        self.rng, self.sandbox, self.running = rng, self, True
 
     def ready(self):
         pass
