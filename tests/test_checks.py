@@ -101,6 +101,26 @@ def test_stub_is_not_attempted(id):
     assert "not attempted yet" in str(result)
 
 
+def helper():
+    raise NotImplementedError()
+
+
+def needs_one_more(logits, ids):
+    if len(logits):
+        raise NotImplementedError()
+    return logits
+
+
+def given_up(logits, ids):
+    raise NotImplementedError("later")
+
+
+@pytest.mark.parametrize("function", [lambda *a: helper(), needs_one_more, given_up])
+def test_only_the_stub_is_not_attempted(function):
+    result = run_checks(ALL["01.1"], function)
+    assert result.status == "error" and result.message
+
+
 def needs_one_line(logits, ids):
     rows = logits[:-1]
     return rows + undefined_name  # noqa: F821

@@ -19,3 +19,17 @@ def place_of_error(error: BaseException, function: Callable[..., Any]) -> str:
             where = f" in line {number} of {frame.co_name}" + (f": {line}" if line else "")
         trace = trace.tb_next
     return where
+
+
+def _stub() -> None:
+    raise NotImplementedError()
+
+
+def may_be_stub(function: Callable[..., Any]) -> bool:
+    """Whether a function does nothing but raise NotImplementedError, as far as can be seen.
+
+    >>> may_be_stub(_stub), may_be_stub(lambda x: x + 1)
+    (True, False)
+    """
+    code = getattr(function, "__code__", None)
+    return code is None or code.co_code == _stub.__code__.co_code

@@ -233,7 +233,8 @@ def _walk(value: Plain, kinds: list[str], numbers: list[np.ndarray]) -> None:
         kinds.append(_shape(array) + "".join(counts))
         numbers.append(array)
     else:
-        kinds.append(f"text {crc32(value.encode())}" if isinstance(value, str) else "none")
+        text = value.encode(errors="surrogatepass") if isinstance(value, str) else None
+        kinds.append("none" if text is None else f"text {crc32(text)}")
 
 
 def same_mark(mine: Mark, theirs: Mark, tolerance: float = NAMING) -> bool:

@@ -34,8 +34,8 @@ class Channel:
         self.line.close()
         os.close(self.output)
 
-    def send(self, message: dict[str, Any], data: list[bytes], deadline: float) -> None:
-        """Send one frame.
+    def send(self, frame: bytes, deadline: float) -> None:
+        """Send one frame of :func:`wire.pack`.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class Channel:
         """
         self.line.settimeout(max(0.01, deadline - time.monotonic()))
         try:
-            self.line.sendall(wire.pack(message, data))
+            self.line.sendall(frame)
         except TimeoutError:
             raise
         except OSError:

@@ -1,6 +1,7 @@
 """Put a student's answers into the notebook that we released.
 
-Only the source text of the answer cells is taken, found by its grade id. So whatever else was
+Only the source text of the answer cells is taken, found by its grade id; a cell that was split
+keeps its id in every part, and the parts are joined in their order. So whatever else was
 changed in the file (tags, points, flags, check cells, outputs, metadata) has no effect by
 construction. What looks odd is listed for a person to read; it never changes the points.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,27 +47,37 @@ def graft(released: dict[str, Any], submitted: Any) -> Grafted:
     if not isinstance(theirs, list):
         raise Unreadable("The file is JSON, but it is not a notebook.")
     theirs = [cell for cell in theirs if isinstance(cell, dict)]
+    by_mark, by_id = (
+        _by(theirs, lambda c: _mark(c).get("grade_id")),
+        _by(theirs, lambda c: c.get("id")),
+    )
     notebook, oddities, unanswered, written = copy.deepcopy(released), [], [], {}
-    found_any = False
+    found_any, split = False, {}
     for cell in notebook["cells"]:
         if not (mark := _mark(cell)).get("solution"):
             continue
         grade_id, stub = mark["grade_id"], text_of(cell)
-        found = [c for c in theirs if _mark(c).get("grade_id") == grade_id]
-        if not found and (found := [c for c in theirs if c.get("id") == cell["id"]]):
+        found = by_mark.get(grade_id, [])
+        if not found and (found := by_id.get(cell["id"], [])):
             oddities.append(f"{grade_id}: its grade id was removed; found by its cell id")
         texts = [text for c in found if (text := text_of(c)) is not None]
         found_any = found_any or bool(texts)
         if len(found) > 1:
-            oddities.append(f"{grade_id}: {len(found)} cells have this grade id; the last is used")
+            oddities.append(f"{grade_id}: {len(found)} cells have this grade id; they are joined")
         if found and len(texts) < len(found):
             oddities.append(f"{grade_id}: its text cannot be read")
         if found and any(c.get("cell_type") != cell["cell_type"] for c in found):
             oddities.append(f"{grade_id}: the cell was changed to another type")
         if not texts:
             oddities.append(f"{grade_id}: the cell is missing")
-        answer = next((text for text in reversed(texts) if text != stub), stub)
-        cell["source"] = answer
+        # A copy of the stub behind the answer would take its place.
+        parts = [text for text in texts if text.strip() not in ("", stub.strip())]
+        parts = parts or texts[:1] or [stub]
+        if len("\n".join(parts)) > MAX_SOURCE:
+            oddities.append(f"{grade_id}: its text cannot be read, its parts are too long")
+            parts = [stub]
+        split[grade_id] = parts
+        cell["source"] = answer = "\n".join(parts)
         if answer.strip() == stub.strip():
             unanswered.append(grade_id)
         if cell["cell_type"] == "markdown":
@@ -73,7 +85,29 @@ def graft(released: dict[str, Any], submitted: Any) -> Grafted:
     if not found_any:
         raise Unreadable("None of the answer cells of this assignment is in the file.")
     oddities += _elsewhere(released, theirs)
-    return Grafted(notebook, code_to_run(notebook), written, tuple(unanswered), tuple(oddities))
+    cells = _apart(code_to_run(notebook), split)
+    return Grafted(notebook, cells, written, tuple(unanswered), tuple(oddities))
+
+
+def _by(cells: list[dict[str, Any]], name_of: Callable[[dict], Any]) -> dict[str, list[dict]]:
+    """The cells by a name that they may have, in order."""
+    found: dict[str, list[dict]] = {}
+    for cell in cells:
+        if isinstance(name := name_of(cell), str):
+            found.setdefault(name, []).append(cell)
+    return found
+
+
+def _apart(
+    cells: tuple[tuple[str, str], ...], split: dict[str, list[str]]
+) -> tuple[tuple[str, str], ...]:
+    """Where a later part begins with a cell magic (``%%time``), the parts run as cells again."""
+    found = []
+    for id, source in cells:
+        parts = split.get(id, [source])
+        apart = any(part.lstrip().startswith("%%") for part in parts[1:])
+        found += [(id, part) for part in parts] if apart else [(id, source)]
+    return tuple(found)
 
 
 def code_to_run(notebook: dict[str, Any]) -> tuple[tuple[str, str], ...]:

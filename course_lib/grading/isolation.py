@@ -16,6 +16,7 @@ from pathlib import Path
 from course_lib.grading.visible import PACKAGE, given_paths
 
 ISOLATIONS = ("bwrap", "container", "none")
+CONTAINER_TOOLS = ("docker", "podman")
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp/home",
@@ -51,6 +52,17 @@ def runtime_paths() -> list[str]:
     found += ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/bin/sh", "/etc/ld.so.cache"]
     found = [path for path in dict.fromkeys(found) if os.path.exists(path)]
     return [p for p in found if not any(p.startswith(f"{other}/") for other in found)]
+
+
+def why_not(isolation: str) -> str:
+    """Why submissions cannot be sealed off in this way here, and what to do; "" if they can."""
+    if isolation == "bwrap" and not shutil.which("bwrap"):
+        linux = sys.platform.startswith("linux")
+        how = "sudo apt install bubblewrap, or " if linux else "It works on Linux only: "
+        return f"bubblewrap is not installed. {how}use --isolation container (docs/grading.md)."
+    if isolation == "container" and not any(map(shutil.which, CONTAINER_TOOLS)):
+        return "Neither docker nor podman is installed. Install one of them and start it."
+    return ""
 
 
 def is_covered(path: str) -> bool:
@@ -96,9 +108,10 @@ def _course_arguments() -> list[str]:
 
 def container_command(image: str, name: str, limits: Limits) -> list[str]:
     """docker or podman, whichever is there, with the same properties."""
-    tool = next((t for t in ("docker", "podman") if shutil.which(t)), "docker")
+    tool = next(filter(shutil.which, CONTAINER_TOOLS), CONTAINER_TOOLS[0])
     command = [tool, "run", "--rm", "--interactive", f"--name={name}", "--network=none"]
     command += ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    command += ["--user=65534:65534", f"--memory={limits.memory}", f"--shm-size={limits.disk}"]
+    command += ["--user=65534:65534", f"--shm-size={limits.disk}"]
+    command += [f"--memory={limits.memory}", f"--memory-swap={limits.memory}"]  # no swap beside it
     command += [f"--pids-limit={limits.processes}", f"--tmpfs=/tmp:rw,size={limits.disk}"]
     return [*command, *(f"--env={k}={v}" for k, v in ENVIRONMENT.items()), image]

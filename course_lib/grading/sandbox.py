@@ -15,13 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
 from course_lib.grading import wire
 from course_lib.grading.channel import Channel, Stopped
+from course_lib.grading.groups import Groups
 from course_lib.grading.isolation import (
     ENVIRONMENT,
     PACKAGE,
@@ -30,9 +30,13 @@ from course_lib.grading.isolation import (
     container_command,
     is_covered,
     runtime_paths,
+    why_not,
 )
+from course_lib.grading.usage import descendants, memory_below
 
 START_SECONDS = 120  # torch is slow to import on a busy machine
+THREADS_RESERVE = 2**29  # bytes of addresses that threads take without using them
+OPEN_FILES = 256
 LOST_USER = 61_184  # as root, submissions run as a user of this number or a little above
 
 
@@ -67,6 +71,7 @@ class Sandbox:
         self.process: subprocess.Popen | None = None
         self.control: socket.socket | None = None
         self.channel: Channel | None = None
+        self.groups: Groups | None = None
         self.spent = 0.0
 
     # --- beginning and ending --------------------------------------------------------------
@@ -98,21 +103,25 @@ class Sandbox:
             self.close()
             self.nursery = False
             self.start()
+        elif why := hello.get("unfiltered"):
+            warnings.warn(f"Submissions run without a filter: {why}.", stacklevel=2)
 
     def _launch(self) -> None:
+        if why := why_not(self.isolation):
+            raise SandboxError(why)
         root = os.geteuid() == 0
         inside = {"nursery": self.nursery, "preload": self.preload, "uid": None}
         if root and self.isolation == "bwrap":
             inside["uid"] = LOST_USER + os.getpid() % 4096
-        inside |= {"data": self.limits.memory, "nproc": self.limits.processes, "core": 0}
-        inside |= {"fsize": self.limits.disk, "cpu": int(self.limits.total) + 60}
-        inside["disk"] = self.limits.disk
+        inside |= {"limits": self._limits_of_processes(), "disk": self.limits.disk}
+        inside["filter"] = self.isolation != "none"
         self.name = f"course-grading-{secrets.token_hex(6)}"
         # -I: no variable and no folder of the caller has a say in what is imported.
         python = [sys.executable, "-I", "-B", "-m", "course_lib.grading.worker", json.dumps(inside)]
         environment, command, folder = {}, python, None
         if self.isolation == "bwrap":
-            command = [*bwrap_command(self.limits, root), *python]
+            self.groups = Groups(self.limits.memory, self.limits.processes)
+            command = self.groups.command([*bwrap_command(self.limits, root), *python])
             environment = {"PATH": os.environ.get("PATH", "")}
         elif self.isolation == "container":
             command = container_command(self.image, self.name, self.limits) + [
@@ -140,6 +149,15 @@ class Sandbox:
             self._expect(b"+")
         else:
             self.channel = Channel(ours, output, self.limits.printed)
+
+    def _limits_of_processes(self) -> dict[str, int]:
+        """Limits that the kernel holds each process to, by their names in ``resource``."""
+        most = {"data": self.limits.memory, "nproc": self.limits.processes, "core": 0}
+        most |= {"fsize": self.limits.disk, "cpu": int(self.limits.total) + 60}
+        if self.isolation != "none":
+            # Shared memory is no data, and what waits in sockets is not even mapped.
+            most |= {"as": self.limits.memory + THREADS_RESERVE, "nofile": OPEN_FILES}
+        return most
 
     def _expect(self, answer: bytes) -> None:
         """The nursery's answer, or an error with what it said before it died."""
@@ -176,7 +194,7 @@ class Sandbox:
     def close(self) -> None:
         """End everything. Killing bubblewrap ends its process namespace with all that is in it."""
         if self.process is not None:
-            children = _descendants(self.process.pid) if self.isolation == "none" else []
+            children = descendants(self.process.pid) if self.isolation == "none" else []
             self.process.kill()
             self.process.wait()
             for child in children:
@@ -187,6 +205,9 @@ class Sandbox:
             if self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.process = None
+        if self.groups is not None:
+            self.groups.remove()
+            self.groups = None
         if self.channel is not None:
             self.channel.close()
         if self.control is not None:
@@ -242,8 +263,9 @@ class Sandbox:
         left = self.limits.total - self.spent
         deadline = begun + min(seconds, left)
         nonce = secrets.token_hex(8)
+        frame = wire.pack(message | {"nonce": nonce}, data)
         try:
-            self.channel.send(message | {"nonce": nonce}, data, deadline)
+            self.channel.send(frame, deadline)
             while True:
                 reply, extra = self.channel.receive(deadline, self._look_at_memory)
                 if reply.get("nonce") != nonce:
@@ -252,41 +274,31 @@ class Sandbox:
                     raise Stopped("output", "The result is too large.")
                 if reply.get("do") != "ask":
                     return reply, extra
-                self.channel.send(*_answer(reply, extra, ours), deadline)
+                self.channel.send(_answer(reply, extra, ours), deadline)
         except TimeoutError:
             what = "in all" if left < seconds else "for one call"
             most = self.limits.total if left < seconds else seconds
             message = f"It took longer than the {most:g} seconds allowed {what}."
             raise Stopped("time", message) from None
         except wire.Malformed as error:
-            raise Stopped("died", f"The answer cannot be read ({error}).") from None
+            raise Stopped(error.status, f"The answer cannot be read ({error}).") from None
+        except Stopped as stopped:
+            if stopped.status == "died" and self.groups is not None and self.groups.ran_out():
+                raise self._out_of_memory() from None
+            raise
         finally:
             self.spent += time.monotonic() - begun
 
     def _look_at_memory(self) -> None:
-        used = 0
-        for process in _descendants(self.process.pid):
-            try:
-                used += process.memory_full_info().pss
-            except psutil.AccessDenied:
-                used += process.memory_info().rss
-            except psutil.Error:
-                pass
-        if used > self.limits.memory:
-            most = f"{self.limits.memory / 2**30:g} GiB"
-            raise Stopped("memory", f"More than {most} of memory were used.")
+        if memory_below(self.process.pid, self.isolation == "bwrap") > self.limits.memory:
+            raise self._out_of_memory()
+
+    def _out_of_memory(self) -> Stopped:
+        most = f"{self.limits.memory / 2**30:g} GiB"
+        return Stopped("memory", f"More than {most} of memory were used.")
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _answer(
-    reply: dict[str, Any], extra: memoryview, ours: dict[int, Callable]
-) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(reply: dict[str, Any], extra: memoryview, ours: dict[int, Callable]) -> bytes:
     """Call the function of ours that was asked for, with data; its errors travel as text."""
     data: list[bytes] = []
     nonce = reply["nonce"]
@@ -297,7 +309,7 @@ def _answer(
     try:
         args, kwargs = given
         value = ours[which](*args, **{str(k): v for k, v in kwargs.items()})
-        return {"nonce": nonce, "value": wire.encode(value, data)}, data
+        return wire.pack({"nonce": nonce, "value": wire.encode(value, data)}, data)
     except Exception as error:
         name = next(c.__name__ for c in type(error).__mro__ if hasattr(builtins, c.__name__))
-        return {"nonce": nonce, "error": str(error)[:1000], "kind": name}, []
+        return wire.pack({"nonce": nonce, "error": str(error)[:1000], "kind": name})

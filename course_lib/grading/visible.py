@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Files and folders of the package, with the modules that they are.
 GIVEN = (
     "__init__.py activations.py architectures.py tables.py models assets checks/places.py "
-    "grading/__init__.py grading/visible.py grading/wire.py grading/worker.py"
+    "grading/__init__.py grading/filtering.py grading/shell.py grading/visible.py grading/wire.py "
+    "grading/worker.py"
 ).split()
 NOT_THERE = (
     "{name} is not there when an answer is graded: this exercise asks you to write it yourself."

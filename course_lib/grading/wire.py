@@ -2,7 +2,9 @@
 
 Both sides import this file. The grader trusts nothing it reads: every size, type and shape is
 verified before an array is made, and no code is ever chosen by what was read (no pickle). What is
-not plain data arrives as an :class:`Opaque` that holds nothing but the name of its type.
+not plain data arrives as an :class:`Opaque` that holds nothing but the name of its type. Whatever
+is sent, reading it takes about a second and 100 MB at most: what a message may hold is counted
+before anything is made of it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import math
 import re
 import struct
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,17 +22,33 @@ import numpy as np
 
 HEAD = struct.Struct(">II")
 MAX_JSON = 8 * 2**20
-MAX_BYTES = 128 * 2**20
+MAX_MARKS = 50_000  # commas and brackets in the JSON of one message
+MAX_NUMBERS = 2**20  # in all arrays of one message
+MAX_BYTES = 8 * MAX_NUMBERS
 MAX_DEPTH = 40
+MAX_JSON_DEPTH = 4 * MAX_DEPTH  # a dict within a dict is three levels further down
+MAX_ALIKE = 64  # keys of one dict with the same hash: more take a time that grows with the square
+MAX_NAMES = 64  # of types that are not plain data
 LARGEST = 2**1024  # no float is larger, and JSON has trouble with much larger integers
 NUMBERS = {"bool", "float16", "float32", "float64"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 PLAIN_KEYS = (type(None), bool, int, float, str, tuple)
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.S)
+BRACKETS = b"[]{}"
+NO_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
 
 
 class Malformed(Exception):
-    """What was read is not a message of ours: too large, damaged, or lying about itself."""
+    """What was read is not a message of ours: damaged, or lying about itself."""
+
+    status = "died"  # what becomes of the submission that sent it
+
+
+class TooLarge(Malformed):
+    """More than a message may hold; honest answers can be so, too."""
+
+    status = "output"
 
 
 class Opaque:
@@ -106,10 +125,14 @@ def decode(node: Any, data: memoryview, resolve: Callable[[str, Any], Any] | Non
 class _Reader:
     def __init__(self, data: memoryview, resolve: Callable[[str, Any], Any] | None) -> None:
         self.data, self.resolve, self.at = data, resolve, 0
+        self.left = MAX_NUMBERS
+        self.kinds: dict[str, type] = {}
 
     def value(self, node: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise Malformed("nested too deeply")
+        if type(node) is int and abs(node) >= LARGEST:
+            raise Malformed("a number without end")
         if node is None or type(node) in (bool, int, float, str):
             return node
         if type(node) is list:
@@ -120,14 +143,25 @@ class _Reader:
         if kind == "tuple" and type(content) is list:
             return tuple(self.value(item, depth + 1) for item in content)
         if kind == "dict" and type(content) is list:
-            return dict(self.pair(item, depth + 1) for item in content)
+            return self.mapping(content, depth + 1)
         if kind in ("tensor", "array", "scalar"):
             return self.numbers(kind, content)
         if kind == "other" and type(content) is str:
-            return type(safe_name(content), (Opaque,), {})()
+            return self.opaque(safe_name(content))
         if self.resolve is not None:
             return self.resolve(kind, content)
         raise Malformed(f"a value of kind {kind[:20]!r}")
+
+    def opaque(self, name: str) -> Opaque:
+        if name not in self.kinds and len(self.kinds) < MAX_NAMES:
+            self.kinds[name] = type(name, (Opaque,), {})
+        return self.kinds.get(name, Opaque)()
+
+    def mapping(self, content: list, depth: int) -> dict[Any, Any]:
+        pairs = [self.pair(item, depth) for item in content]
+        if max(Counter(hash(key) for key, _ in pairs).values(), default=0) > MAX_ALIKE:
+            raise Malformed("keys that are all alike")
+        return dict(pairs)
 
     def pair(self, item: Any, depth: int) -> tuple[Any, Any]:
         if type(item) is not list or len(item) != 2:
@@ -137,7 +171,9 @@ class _Reader:
             hash(key)
         except TypeError:
             raise Malformed("a key that cannot be one") from None
-        return (key if isinstance(key, PLAIN_KEYS) else repr(key)), self.value(item[1], depth)
+        key = key.item() if isinstance(key, np.generic) else key
+        key = key if isinstance(key, PLAIN_KEYS) else type(key).__name__
+        return key, self.value(item[1], depth)
 
     def numbers(self, kind: str, content: Any) -> Any:
         length = 3 if kind == "tensor" else 2
@@ -149,8 +185,12 @@ class _Reader:
             raise Malformed("numbers of an unknown type")
         if type(shape) is not list or len(shape) > 16:
             raise Malformed("not a shape")
-        if not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
+        if not all(type(n) is int and 0 <= n < LARGEST for n in shape):
             raise Malformed("not a shape")
+        # A side of 0 does not make the others cheap: rows without numbers are rows.
+        self.left -= math.prod(max(n, 1) for n in shape)
+        if self.left < 0:
+            raise TooLarge("too large: too many numbers")
         width = 2 if name == "bfloat16" else np.dtype(name).itemsize
         size = math.prod(shape) * width
         if size > len(self.data) - self.at:
@@ -171,7 +211,7 @@ class _Reader:
 
 def safe_name(name: str) -> str:
     """A type's name with nothing in it but letters, digits and underscores."""
-    return re.sub(r"\W", "_", str(name))[:60] or "object"
+    return re.sub(r"\W", "_", str(name)[:60]) or "object"
 
 
 def pack(message: dict[str, Any], data: Sequence[bytes] = ()) -> bytes:
@@ -179,7 +219,8 @@ def pack(message: dict[str, Any], data: Sequence[bytes] = ()) -> bytes:
     text = json.dumps(message).encode()
     size = sum(map(len, data))
     if len(text) > MAX_JSON or size > MAX_BYTES:
-        raise Malformed("too large to be sent")
+        raise TooLarge("too large to be sent")
+    _count(text)
     return b"".join([HEAD.pack(len(text), size), text, *data])
 
 
@@ -200,10 +241,26 @@ def unpack(frame: bytearray) -> tuple[dict[str, Any], memoryview] | None:
         return None
     body = bytes(frame[HEAD.size : end])
     del frame[:end]
+    _count(body[:text])
     try:
         message = json.loads(body[:text])
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Malformed("not JSON") from None
     if type(message) is not dict:
         raise Malformed("not a message")
     return message, memoryview(body)[text:]
+
+
+def _count(text: bytes) -> None:
+    """Refuse a JSON text that holds too many values, or one too far inside others, unread."""
+    if text.count(b'"') > 4 * MAX_MARKS:
+        raise TooLarge("too large: too many texts")
+    marks = STRINGS.sub(b"", text)
+    brackets = marks.translate(None, NO_BRACKETS)
+    depth = 0
+    for bracket in brackets[:MAX_MARKS]:
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            raise Malformed("not JSON of ours: nested too deeply")
+    if marks.count(b",") + len(brackets) > MAX_MARKS:
+        raise TooLarge("too large: too many values")

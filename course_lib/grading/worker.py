@@ -3,8 +3,8 @@
 ``python -m course_lib.grading.worker '{...}'`` is started by ``sandbox.py`` with a socket as its
 standard input. Importing torch takes seconds, so the process may serve as a *nursery*: it
 imports once and makes a child for every submission. It never runs a student's code itself. Each
-child moves into user, process, mount and IPC namespaces of its own, nested in those of the
-sandbox, so it can neither name nor reach the nursery, and all that it started ends with it.
+child moves into user, process, mount, IPC and network namespaces of its own, nested in those of
+the sandbox, so it can neither name nor reach the nursery, and all that it started ends with it.
 Where nested namespaces are forbidden, the child says so and every submission gets a whole
 sandbox of its own instead.
 
@@ -26,12 +26,13 @@ import sys
 import traceback
 from typing import Any
 
-from course_lib.checks.places import place_of_error
-from course_lib.grading import visible, wire
+from course_lib.checks.places import may_be_stub, place_of_error
+from course_lib.grading import filtering, visible, wire
+from course_lib.grading.shell import notebook_shell
 
-NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000  # user, process, mount, IPC
+# user, process, mount, IPC, network
+NEW_SPACES = 0x10000000 | 0x20000000 | 0x00020000 | 0x08000000 | 0x40000000
 PRIVATE, NO_SETUID_DEVICES = 0x44000, 0x6  # MS_REC | MS_PRIVATE, MS_NOSUID | MS_NODEV
-NEW_KEYRING = {"x86_64": 250, "aarch64": 219}  # the number of keyctl
 DUMPABLE, ADOPT_ORPHANS = 4, 36
 
 
@@ -46,9 +47,7 @@ def main() -> None:
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
-    # Keys that a program gave to the instructor's session (tickets, passwords) stay there.
-    if (number := NEW_KEYRING.get(os.uname().machine)) is not None:
-        ctypes.CDLL(None).syscall(number, 1, None, 0, 0, 0)
+    _new_keyring()
     if not os.access(__file__, os.R_OK):
         sys.exit("Every user must be able to read the course: chmod -R o+rX on its folder.")
     visible.hide_the_rest()
@@ -59,7 +58,7 @@ def main() -> None:
             pass
     if not settings["nursery"]:
         limit(settings)
-        control.sendall(wire.pack({"hello": True}))
+        _say_hello(control, settings)
         Serving(control).loop()
     else:
         # The user who runs us cannot look into a process that is not dumpable.
@@ -121,9 +120,10 @@ def _be_a_child(descriptors: list[int], started: int, settings: dict[str, Any]) 
         _fresh_folders(settings)
         worker = os.fork()
         if worker == 0:
+            _new_keyring()
             limit(settings)
             _drop_capabilities()
-            channel.sendall(wire.pack({"hello": True}))
+            _say_hello(channel, settings)
             Serving(channel).loop()
             os._exit(0)
         channel.close()
@@ -170,6 +170,24 @@ def _drop_capabilities() -> None:
     _must(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
 
 
+def _new_keyring() -> None:
+    """Keys of the instructor's session (tickets, passwords), or of another submission, stay out."""
+    if not filtering.why_not():
+        number = filtering.REFUSED["keyctl"][filtering.column()]
+        ctypes.CDLL(None).syscall(number, 1, None, 0, 0, 0)
+
+
+def _say_hello(channel: socket.socket, settings: dict[str, Any]) -> None:
+    """Close the last door, and tell the grader if that cannot be done."""
+    why = ""
+    if settings["filter"] and not (why := filtering.why_not()):
+        try:
+            filtering.install()
+        except OSError as error:
+            why = str(error)
+    channel.sendall(wire.pack({"hello": True, "unfiltered": why}))
+
+
 def _must(status: int, what: str) -> None:
     if status:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
@@ -177,10 +195,13 @@ def _must(status: int, what: str) -> None:
 
 def limit(settings: dict[str, Any]) -> None:
     """Limits that hold for this process and for all that it starts."""
-    for name in ("data", "nproc", "fsize", "cpu", "core"):
+    for name, most in settings["limits"].items():
         kind = getattr(resource, f"RLIMIT_{name.upper()}")
+        if name == "as":  # what is mapped already are libraries, most of them untouched
+            with open("/proc/self/statm") as file:
+                most += int(file.read().split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(kind)[1]  # only root could raise what is limited already
-        most = settings[name] if hard == resource.RLIM_INFINITY else min(settings[name], hard)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (most, most))
 
 
@@ -188,13 +209,8 @@ class Serving:
     """Answer the grader's requests, one at a time, in an IPython shell."""
 
     def __init__(self, channel: socket.socket) -> None:
-        from IPython.core.interactiveshell import InteractiveShell
-        from traitlets.config import Config
-
-        config = Config()
-        config.HistoryManager.enabled = False
         os.makedirs(os.environ["HOME"], exist_ok=True)
-        self.shell = InteractiveShell.instance(config=config)
+        self.shell = notebook_shell()
         self.channel, self.frame = channel, bytearray()
 
     def loop(self) -> None:
@@ -281,7 +297,9 @@ class Serving:
         except Exception:
             message = ""
         where = place_of_error(error, function)[:300] if function is not None else ""
-        return {"type": type(error).__name__, "base": bases[0], "message": message, "where": where}
+        stub = bases[0] == "NotImplementedError" and not message and may_be_stub(function)
+        told = {"type": type(error).__name__, "base": bases[0], "message": message}
+        return told | {"where": where, "stub": stub}
 
 
 def _picture(args: Any, kwargs: Any) -> tuple[str, list[bytes]]:

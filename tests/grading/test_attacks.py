@@ -8,6 +8,7 @@ to 01.6. The deserved outcome is stated with it: nothing for 01.3 (unless said),
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import socket
@@ -17,12 +18,18 @@ import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from course_lib.grading import isolation, sandbox
+from course_lib.checks.calling import STUB
+from course_lib.grading import filtering, isolation, sandbox, usage
+from course_lib.grading.channel import Stopped
+from course_lib.grading.usage import descendants
 
 ROOT = Path(__file__).resolve().parents[2]
+RELEASED = json.loads((ROOT / "exercises/01_behaviour/01_behaviour.ipynb").read_text("utf-8"))
 WRONG = 'def minimal_pair_accuracy(good, bad, ties="half"):\n    return 0.123\n'
 
 
@@ -183,6 +190,25 @@ ATTACKS = [
         ask = {"nonce": nonce(), "do": "ask", "which": "__import__", "given": {"tuple": []}}
         channel().sendall(frame(ask))
         """), "no such function", "died"),
+    Attack("keys that are all alike", CHANNEL + inside("""
+        value = {"dict": [[(2**61 - 1) * i, 0] for i in range(1, 9000)]}
+        channel().sendall(frame({"nonce": nonce(), "do": "answer", "value": value,
+                                 "changed": False}))
+        """), "all alike", "died"),
+    Attack("half a million empty lists", CHANNEL + inside("""
+        text = b'{"nonce": "%s", "do": "answer", "changed": false, "value": [' % nonce().encode()
+        text += b"[]," * 500_000 + b"0]}"
+        channel().sendall(struct.pack(">II", len(text), 0) + text)
+        """), "too many values", "output"),
+    Attack("sixty million booleans", inside("return np.ones(60_000_000, bool)"), "too large",
+           "output"),
+    Attack("rows without numbers", inside("return np.ones((2**24, 0))"), "too large", "output"),
+    Attack("an error nested in itself", CHANNEL + inside("""
+        error = 0
+        for _ in range(140): error = [error]
+        told = {"type": error, "base": error, "message": error, "where": error}
+        channel().sendall(frame({"nonce": nonce(), "do": "error", "error": told}))
+        """), "not asked", "died"),
     Attack("channel closed", CHANNEL + inside("channel().close(); os.closerange(3, 100)"),
            "ended", "died"),
     # --- ending, hanging, using everything up -------------------------------------------------
@@ -237,6 +263,50 @@ ATTACKS = [
                 time.sleep(60)
         time.sleep(60)
         """), "memory", "memory"),
+    Attack("memory in files without a name", inside("""
+        import os
+        kept = []
+        while True:
+            kept.append(os.memfd_create("x"))
+            os.write(kept[-1], bytes(2**20))
+        """), "not implemented"),
+    Attack("memory shared and put out of sight", inside("""
+        import ctypes, mmap, os, time
+        for _ in range(6):
+            if os.fork() == 0:
+                shared = mmap.mmap(-1, 300 * 2**20)
+                for at in range(0, len(shared), 4096): shared[at] = 1
+                first = ctypes.addressof(ctypes.c_char.from_buffer(shared))
+                ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(len(shared)), 4)
+                time.sleep(60)
+        time.sleep(60)
+        """), "memory", "memory"),
+    Attack("memory in sockets", inside("""
+        import os, socket, time
+        for _ in range(20):
+            if os.fork() == 0:
+                kept = []
+                try:
+                    while True:
+                        kept.append(socket.socketpair())
+                        for end in kept[-1]:
+                            end.setblocking(False)
+                            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+                            try:
+                                while True: end.send(bytes(2**16))
+                            except BlockingIOError: pass
+                except OSError: time.sleep(60)
+        time.sleep(60)
+        """), "memory", "memory"),
+    Attack("a disk of one's own", inside("""
+        import ctypes, os
+        if os.fork() == 0:
+            libc = ctypes.CDLL(None)
+            if libc.unshare(0x10000000 | 0x00020000): os._exit(1)
+            open("/proc/self/uid_map", "w").write(f"0 {os.getuid()} 1")
+            os._exit(2 * libc.mount(b"x", b"/tmp", b"tmpfs", 0, b"size=8g"))
+        raise OSError(f"no disk, exit status {os.waitstatus_to_exitcode(os.wait()[1])}")
+        """), "no disk, exit status 1"),
     Attack("disk", inside("""
         import os
         for folder in ("/", "/tmp", "/dev", "/dev/shm", "/proc", "/work", "/usr", "/etc", "."):
@@ -364,6 +434,32 @@ def duplicate(book):
     book["cells"].append(again)
 
 
+def split(at, *between):
+    """An edit that cuts the answer in two before a line, as JupyterLab does: both keep the id."""
+
+    def edit(book):
+        cell = find(book)
+        lines = cell["source"].splitlines()
+        at_line = next(i for i, line in enumerate(lines) if at in line)
+        again = copy.deepcopy(cell) | {"id": "second"}
+        cell["source"] = "\n".join(lines[:at_line])
+        again["source"] = "\n".join([*between, *lines[at_line:]])
+        book["cells"].insert(book["cells"].index(cell) + 1, again)
+
+    return edit
+
+
+def in_three(book):
+    split("SOLUTION")(book)
+    second = next(cell for cell in book["cells"] if cell["id"] == "second")
+    book["cells"].insert(0, copy.deepcopy(second) | {"id": "zero", "source": "import math"})
+
+
+def stub_behind(book):
+    stub = next(cell for cell in RELEASED["cells"] if cell["id"] == "answer-01-3")
+    book["cells"].append(copy.deepcopy(stub) | {"id": "behind"})
+
+
 def retype(book):
     find(book)["cell_type"] = "raw"
 
@@ -390,15 +486,41 @@ def own_cells(book):
                              "source": "import os; os._exit(1)"})  # fmt: skip
 
 
+def nest(book):
+    inner = []
+    for _ in range(100_000):
+        inner = [inner]
+    find(book)["metadata"]["x"] = book["metadata"]["x"] = find(book)["outputs"] = inner
+    book["cells"].append({"cell_type": "code", "metadata": inner, "source": inner})
+
+
+def many_cells(book):
+    mark = {"nbgrader": {"grade_id": "answer-01-3"}}
+    book["cells"] += [{"cell_type": "code", "id": "x", "metadata": mark, "source": ""}] * 200_000
+
+
+def long_parts(book):
+    for _ in range(2):
+        book["cells"].append(copy.deepcopy(find(book)) | {"source": "#" * 150_000})
+
+
 FILES = [
     (change_metadata, "wrong", 0, ""),
     (change_metadata, "right", 10, ""),
     (replace_checks, "wrong", 0, "outside the answers"),
     (delete, "right", 0, "missing"),
     (duplicate, "right", 0, "2 cells have this grade id"),
+    (split("def minimal_pair"), "right", 10, "they are joined"),
+    (split("SOLUTION"), "right", 10, "they are joined"),
+    (split("def minimal_pair", "%%time"), "right", 10, "they are joined"),
+    (in_three, "right", 10, "3 cells have this grade id"),
+    (stub_behind, "right", 10, "they are joined"),
     (retype, "right", 10, "another type"),
     (no_grade_id, "right", 10, "found by its cell id"),
     (odd_types, "right", 10, "found by its cell id"),
+    (nest, "right", 10, ""),
+    (many_cells, "right", 10, "200001 cells"),
+    (long_parts, "right", 0, "too long"),
     (source_no_text, "right", 0, "cannot be read"),
     (huge_source, "right", 0, "cannot be read"),
     (own_cells, "right", 10, "outside the answers"),
@@ -538,6 +660,18 @@ NOISY = {
     "plots": "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show(); plt.savefig('a.png')",
     "logging": "import logging; logging.getLogger().warning('%s', 'careful')",
     "display": "from IPython.display import display; display({'a': 1})",
+    "matplotlib inline": "%matplotlib inline",
+    "matplotlib widget": "%matplotlib widget",
+    "pylab": "%pylab inline",
+    "matplotlib as a call": "get_ipython().run_line_magic('matplotlib', 'inline')",
+    "a screen": "get_ipython().enable_gui('qt')",
+    "settings of figures": "%config InlineBackend.figure_format = 'retina'",
+    "magic of a kernel": "%autosave 60",
+    "sockets and pools": "import asyncio, multiprocessing as mp\n"
+    "asyncio.new_event_loop().run_until_complete(asyncio.sleep(0))\n"
+    "with mp.get_context('fork').Pool(2) as pool: pool.map(abs, [1, 2])",
+    "a long sum": "terms = " + " + ".join(["1.0"] * 600),
+    "lists in lists": "nested = " + "[" * 190 + "]" * 190,
     "magic": "get_ipython().run_line_magic('timeit', '-n 1 -r 1 1 + 1')",
     "shell": "get_ipython().system('pip install more')",
     "threads": "import torch; torch.set_num_threads(2); torch.ones(500, 500) @ torch.ones(500, 9)",
@@ -549,9 +683,120 @@ def test_a_right_answer_with_noise_gets_full_marks(fair, submission, noise):
     right = submission()
     source = find(right)["source"]
     head, body = source.split("    ### BEGIN SOLUTION\n")
-    find(right)["source"] = f"{NOISY[noise]}\n{head}    {NOISY[noise]}\n{body}"
+    inner = textwrap.indent(NOISY[noise], "    ")
+    find(right)["source"] = f"{NOISY[noise]}\n{head}{inner}\n{body}"
     result = fair(right, "01.3", "01.6")
     assert (result["status"], result["earned"]) == ("ok", 20), reasons(result)
+
+
+# --- what is not there and what is not done -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise NotImplementedError('no screen')\n" + WRONG, "NotImplementedError: no screen"),
+        ("raise NotImplementedError\n" + WRONG, "The cell stopped with NotImplementedError"),
+        (inside("raise NotImplementedError"), "stopped with NotImplementedError"),
+        (inside("helper()") + "def helper(): raise NotImplementedError()", "line 1 of helper"),
+        (inside("raise NotImplementedError('ties')"), "NotImplementedError: ties"),
+        (None, STUB),
+    ],
+)
+def test_only_the_stub_is_not_attempted(graded, submission, code, reason):
+    stub = next(cell for cell in RELEASED["cells"] if cell["id"] == "answer-01-3")["source"]
+    result = graded(submission(answer_01_3="".join(stub) if code is None else code), "01.3")
+    assert result["earned"] == 0 and reason in reasons(result)
+    assert (STUB in reasons(result)) == (code is None)
+
+
+# --- walls of the kernel -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def box(bwrap):
+    """A sandbox of its own, with room for one submission."""
+    own = sandbox.Sandbox("bwrap", isolation.Limits(memory=2**30), preload=("numpy",))
+    yield own
+    own.close()
+
+
+def test_each_submission_has_a_network_of_its_own(box):
+    box.start()
+    spaces = {os.readlink(f"/proc/{p.pid}/ns/net") for p in descendants(box.process.pid)}
+    assert len(spaces) == 2 and os.readlink("/proc/self/ns/net") not in spaces
+
+
+def test_the_kernel_counts_memory_and_processes_where_it_lets_us(box, monkeypatch):
+    box.start()
+    if not box.groups.folders:
+        pytest.skip("no control group can be made here: only the limits of processes were tried")
+    monkeypatch.setattr(sandbox, "memory_below", lambda *a: 0)  # nobody else looks
+    box.run_cell(
+        "import os, time\n"
+        "def fill():\n"
+        "    for _ in range(6):\n"
+        "        if os.fork() == 0: kept = b'x' * (300 * 2**20); time.sleep(60)\n"
+        "    while True: os.waitpid(-1, 0); os.kill(os.getpid(), 9)"
+    )
+    with pytest.raises(Stopped) as stopped:
+        box.call("fill", (), {})
+    assert stopped.value.status == "memory"
+    folders = box.groups.folders
+    box.close()
+    assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.parametrize("machine", filtering.MACHINES)
+def test_every_jump_of_the_filter_ends_where_it_should(machine):
+    lines = filtering.program(machine)
+    column, name = filtering.MACHINES[machine]
+
+    def decided(number, first=0, architecture=name):
+        shown, at = {0: number, 4: architecture, 16: first}, 0
+        while True:
+            code, yes, no, value = lines[at]
+            if code == filtering.RETURN:
+                return value == filtering.ALLOW
+            if code == filtering.LOAD:
+                held, at = shown[value], at + 1
+                continue
+            so = {
+                filtering.EQUAL: held == value,
+                filtering.GREATER: held > value,
+                filtering.AT_LEAST: held >= value,
+                filtering.ANY_BIT: bool(held & value),
+            }
+            at += 1 + (yes if so[code] else no)
+
+    assert not any(decided(numbers[column]) for numbers in filtering.REFUSED.values())
+    assert decided(500) and not decided(500, architecture=1) and not decided(500 | 1 << 30)
+    clone, socket_ = filtering.CLONE[column], filtering.SOCKET[column]
+    assert decided(clone, 17) and decided(clone, 0x3D0F00) and not decided(clone, 0x10000011)
+    assert decided(socket_, 1) and decided(socket_, 16) and not decided(socket_, 40)
+
+
+def test_memory_is_measured_where_a_system_tells_less():
+    def process(full, rss=7):
+        return SimpleNamespace(memory_full_info=full, memory_info=lambda: SimpleNamespace(rss=rss))
+
+    def denied():
+        raise psutil.AccessDenied
+
+    def gone():
+        raise psutil.NoSuchProcess(1)
+
+    assert usage._memory_of(process(lambda: SimpleNamespace(pss=3, uss=2))) == 3
+    assert usage._memory_of(process(lambda: SimpleNamespace(uss=2))) == 2
+    assert usage._memory_of(process(lambda: SimpleNamespace(rss=9))) == 7
+    assert usage._memory_of(process(denied)) == 7 and usage._memory_of(process(gone)) == 0
+
+
+@pytest.mark.parametrize(("kind", "named"), [("bwrap", "bubblewrap"), ("container", "docker")])
+def test_a_missing_program_is_named_with_what_to_do(monkeypatch, kind, named):
+    monkeypatch.setattr(isolation.shutil, "which", lambda name: None)
+    with pytest.raises(sandbox.SandboxError, match=f"{named}.*install"):
+        sandbox.Sandbox(kind).start()
 
 
 # --- as another user ---------------------------------------------------------------------------
@@ -563,6 +808,9 @@ AS_A_USER = [
     "kill everything",
     "fork bomb",
     "memory in many processes",
+    "memory in files without a name",
+    "memory shared and put out of sight",
+    "memory in sockets",
     "disk",
     "background processes",
     "the nursery limited, slowed, killed and traced",
