@@ -37,7 +37,7 @@ OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/s
 CELL_SECONDS := 600
 test: $(READY)
 	@status=0; export $(OFFLINE) OMP_NUM_THREADS=$(THREADS); \
-	 $(PY) -m pytest tests course_lib --doctest-modules -n $(WORKERS) --dist loadfile \
+	 $(PY) -m pytest tests course_lib tools --doctest-modules -n $(WORKERS) --dist loadfile \
 	   $(PYTEST_OPTIONS) </dev/null || status=$$?; \
 	 $(NBVAL) $(NOTEBOOK_FOLDERS) </dev/null || { code=$$?; test $$status -ne 0 || status=$$code; }; \
 	 exit $$status
@@ -68,7 +68,7 @@ slides: $(READY)
 
 # Write exercises/ and the stored cases of the visible checks from solutions/.
 exercises: $(READY)
-	@$(PY) -m course_lib.grading.exercises
+	@$(PY) tools/make_exercises.py
 
 # Train the bundled models again and write their cards; a stopped run continues. glibc would give
 # large tensors back to the system at every step and fault them in again: the options keep them.

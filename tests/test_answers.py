@@ -6,13 +6,13 @@ import json
 from functools import cache
 
 import pytest
+from stored_cases import cases_of, same
 
 from course_lib.checks import exercises
 from course_lib.checks.calling import Student
 from course_lib.checks.cases import FOLDER
 from course_lib.checks.engine import look_at, run_checks
 from course_lib.grading.answers import Mistake
-from course_lib.grading.storing import cases_of, same
 from tests.answers import ROOT, all_answers
 
 ALL = all_answers()

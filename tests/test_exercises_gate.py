@@ -59,7 +59,7 @@ def test_every_unit_with_checks_has_an_assignment():
 
 def test_regeneration_gives_the_same_bytes(tmp_path):
     pytest.importorskip("nbgrader")
-    from course_lib.grading.exercises import build
+    from make_exercises import build
 
     built = {p.relative_to(tmp_path): p.read_bytes() for p in build(ROOT, tmp_path)}
     release = ROOT / "exercises"
@@ -371,7 +371,7 @@ def test_course_check_takes_a_folder(submission, tmp_path, capsys):
 
 def test_a_missing_marker_stops_the_generator(tmp_path):
     pytest.importorskip("nbgrader")
-    from course_lib.grading.exercises import ExerciseError, build
+    from make_exercises import ExerciseError, build
 
     folder = tmp_path / "solutions" / "01_behaviour"
     folder.mkdir(parents=True)

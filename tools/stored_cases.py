@@ -78,7 +78,7 @@ def _text(data: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m course_lib.grading.storing [UNIT ...]`` in the folder of the course."""
+    """``python tools/stored_cases.py [UNIT ...]`` in the folder of the course."""
     for path in store(Path.cwd(), arguments or units(Path.cwd())):
         print(path.relative_to(Path.cwd()))
     return 0

@@ -1,6 +1,6 @@
 """Build ``exercises/`` from ``solutions/`` with nbgrader's generator (``make exercises``).
 
-The stored cases of the visible checks are brought up to date as well (``storing.py``).
+The stored cases of the visible checks are brought up to date as well (``stored_cases.py``).
 
 The generator removes what stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION``, clears
 outputs, locks the check cells and computes nbgrader's checksums. We give it a folder with the
@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_lib.grading.storing import store, units
+from stored_cases import store, units
 
 # A second copy travels with the package: what is not answered is seen by comparing with it.
 RELEASED = Path("course_lib") / "checks" / "released"
@@ -103,7 +103,7 @@ def _fixed_form(notebook: Path) -> str:
 
 
 def main(root: Path | None = None) -> int:
-    """Regenerate assignments and stored cases; ``python -m course_lib.grading.exercises``."""
+    """Regenerate assignments and stored cases: ``python tools/make_exercises.py``."""
     root = root or Path.cwd()
     if not (root / "solutions").is_dir():
         print(f"No solutions/ in {root}. Run this in the folder of the course.", file=sys.stderr)
