@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from stored_cases import stored
 
 from course_lib.checks import UNITS, CheckResult, check, drawing, exercises
 from course_lib.checks.engine import run_checks
@@ -244,11 +245,11 @@ def _sum(x):
 
 
 def by_part(answers, function):
-    return [part.message for part in run_checks(answers.stored(), function).parts]
+    return [part.message for part in run_checks(stored(answers), function).parts]
 
 
 def test_a_mistake_is_named_where_it_shows_and_points_are_earned_part_by_part(made_up):
-    result = run_checks(made_up.stored(), lambda x: _sum(x.abs()))
+    result = run_checks(stored(made_up), lambda x: _sum(x.abs()))
     assert (result.earned, result.points, result.held_out, result.status) == (3, 6, 1, "wrong")
     assert [p.message for p in result.parts] == ["You added absolute values.", "", ""]
 
@@ -276,14 +277,14 @@ def test_a_mistake_in_single_precision_is_still_named(made_up):
 
 
 def test_rounded_answers_are_wrong(made_up):
-    result = run_checks(made_up.stored(), lambda x: round(_sum(x), 4))
+    result = run_checks(stored(made_up), lambda x: round(_sum(x), 4))
     assert not result.ok and result.parts[1].earned == 2
 
 
 def test_an_observer_sees_several_calls(made_up):
     held_out = made_up.parts(5, held_out=True)
-    assert run_checks(made_up.stored(), _sum, held_out).ok
-    assert not run_checks(made_up.stored(), lambda x: -_sum(x), held_out).ok
+    assert run_checks(stored(made_up), _sum, held_out).ok
+    assert not run_checks(stored(made_up), lambda x: -_sum(x), held_out).ok
 
 
 def test_inputs_follow_from_the_seed(made_up):
@@ -312,7 +313,7 @@ def test_a_right_answer_must_refuse_what_is_to_be_refused(made_up):
 
 
 def test_a_fault_in_a_check_is_not_put_on_the_student(made_up):
-    exercise = made_up.stored()
+    exercise = stored(made_up)
     broken = Case("77", drawing.Draw("no such builder"), [1], Outcome(1.0))
     object.__setattr__(exercise.parts[0], "cases", (broken,))
     with pytest.raises(AttributeError):

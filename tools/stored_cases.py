@@ -9,12 +9,19 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from course_lib.checks.cases import FOLDER, as_data
-from course_lib.grading.answers import load_answers, read_answers
+import numpy as np
 
+from course_lib.checks.cases import FOLDER
+from course_lib.checks.drawing import Draw
+from course_lib.checks.exercise import Case, Exercise, Part
+from course_lib.checks.reading import Plain
+from course_lib.grading.answers import Answers, load_answers, read_answers
+
+DIGITS = 12  # significant digits of what is stored
 NEAR = 1e-6  # relative: two processors differ by less, two answers by more
 
 
@@ -28,7 +35,72 @@ def cases_of(course: Path, unit: str) -> list[dict[str, Any]]:
     (folder,) = course.glob(f"solutions/{unit}_*/answers")
     answers = load_answers(read_answers(folder))
     # Through JSON, so that it compares with what is read from a file.
-    return json.loads(json.dumps([as_data(one.stored()) for one in answers.values()]))
+    return json.loads(json.dumps([as_data(stored(one)) for one in answers.values()]))
+
+
+def stored(answers: Answers) -> Exercise:
+    """What students receive: the visible parts without the mistakes that are held out."""
+    exercise = answers.exercise()
+    shown = [i for i, mistake in enumerate(answers.mistakes) if not mistake.held_out]
+
+    def shown_case(case: Case) -> Case:
+        return replace(case, marks=[case.marks[i] for i in shown])
+
+    def shown_part(part: Part) -> Part:
+        messages = [part.messages[i] for i in shown]
+        return replace(part, cases=tuple(map(shown_case, part.cases)), messages=messages)
+
+    return replace(exercise, parts=tuple(map(shown_part, exercise.parts)))
+
+
+def as_data(exercise: Exercise) -> dict[str, Any]:
+    """The entry of an exercise in the file; ``exercise_of`` is the inverse."""
+
+    def case(case: Case) -> dict[str, Any]:
+        marks = [None if m is None else [m.kind, _rounded(m.sums)] for m in case.marks]
+        right = (
+            {"raises": list(case.right.raised)}
+            if case.right.raised
+            else {"right": _encoded(case.right.value)}
+        )
+        return {"draw": _draw(case.draw), "seed": case.seed, **right, "marks": marks}
+
+    parts = [
+        {
+            "name": part.name,
+            "points": part.points,
+            "rule": part.rule,
+            "hint": part.hint,
+            "cases": [case(c) for c in part.cases],
+        }
+        for part in exercise.parts
+    ]
+    about = {name: getattr(exercise, name) for name in ("id", "title", "function", "points")}
+    return about | {"messages": list(exercise.parts[0].messages), "parts": parts}
+
+
+def _draw(draw: Draw) -> dict[str, Any]:
+    """Plain data without what is left at its default; ``Draw(**data)`` is the inverse."""
+    defaults = asdict(Draw(""))
+    return {name: value for name, value in asdict(draw).items() if value != defaults[name]}
+
+
+def _encoded(value: Plain) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "values": _rounded(value.ravel().tolist())}
+    if isinstance(value, tuple):
+        return {"tuple": [_encoded(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": {key: _encoded(item) for key, item in value.items()}}
+    if isinstance(value, list):
+        return [_encoded(item) for item in value]
+    return _rounded(value)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def same(mine: Any, theirs: Any) -> bool:

@@ -12,12 +12,7 @@ One sign rule: positive = the token supports the target; without it the metric i
 - `twins`: two models that no method here tells apart.
 """
 
-from course_lib.attribution.baselines import (
-    Interventional,
-    Observational,
-    Static,
-    coalition_values,
-)
+from course_lib.attribution.baselines import Interventional, Observational, Static, coalition_values
 from course_lib.attribution.causes import Case, CauseRanks, cause_ranks, planted_cases, token_places
 from course_lib.attribution.erasing import erasure
 from course_lib.attribution.games import lime, shapley

@@ -57,7 +57,7 @@ def check(exercise_id: str, function: Callable[..., Any]) -> CheckResult:
     ------
     ValueError : there is no exercise with this id
     """
-    from course_lib.checks.engine import run_checks, unusable
+    from course_lib.checks.engine import run_checks, without_points
     from course_lib.checks.foreign import BORROWED, borrowed
     from course_lib.journal import record_check
 
@@ -66,7 +66,7 @@ def check(exercise_id: str, function: Callable[..., Any]) -> CheckResult:
     if exercise_id not in known:
         raise ValueError(f"There is no exercise {exercise_id!r}. Unit {unit}: {', '.join(known)}.")
     if callable(function) and (module := borrowed(function)):
-        result = unusable(known[exercise_id], BORROWED.format(module=module))
+        result = without_points(known[exercise_id], BORROWED.format(module=module), "error")
     else:
         result = run_checks(known[exercise_id], function)
     record_check(result)

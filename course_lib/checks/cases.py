@@ -1,7 +1,8 @@
-"""The stored cases: ``cases/NN.json`` as exercises, and back.
+"""The stored cases: ``cases/NN.json`` as exercises.
 
-``make exercises`` writes these files from ``solutions/NN_NAME/answers/``. They hold seeds, the
-right numbers, and the marks of known mistakes under their messages; no code.
+``make exercises`` writes these files from ``solutions/NN_NAME/answers/``
+(``tools/stored_cases.py``). They hold seeds, the right numbers, and the marks of known mistakes
+under their messages; no code.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from course_lib.checks.exercise import Case, Exercise, Outcome, Part
 from course_lib.checks.reading import Mark, Plain
 
 FOLDER = Path(__file__).parent / "cases"
-DIGITS = 12  # significant digits of what is stored
 
 
 @cache
@@ -49,44 +49,6 @@ def exercise_of(unit: str, data: dict[str, Any]) -> Exercise:
     return Exercise(data["id"], data["title"], data["function"], data["points"], parts)
 
 
-def as_data(exercise: Exercise) -> dict[str, Any]:
-    """The entry of an exercise in the file; :func:`exercise_of` is the inverse."""
-
-    def case(case: Case) -> dict[str, Any]:
-        marks = [None if m is None else [m.kind, _rounded(m.sums)] for m in case.marks]
-        right = (
-            {"raises": list(case.right.raised)}
-            if case.right.raised
-            else {"right": _encoded(case.right.value)}
-        )
-        return {"draw": case.draw.as_dict(), "seed": case.seed, **right, "marks": marks}
-
-    parts = [
-        {
-            "name": part.name,
-            "points": part.points,
-            "rule": part.rule,
-            "hint": part.hint,
-            "cases": [case(c) for c in part.cases],
-        }
-        for part in exercise.parts
-    ]
-    about = {name: getattr(exercise, name) for name in ("id", "title", "function", "points")}
-    return about | {"messages": list(exercise.parts[0].messages), "parts": parts}
-
-
-def _encoded(value: Plain) -> Any:
-    if isinstance(value, np.ndarray):
-        return {"shape": list(value.shape), "values": _rounded(value.ravel().tolist())}
-    if isinstance(value, tuple):
-        return {"tuple": [_encoded(item) for item in value]}
-    if isinstance(value, dict):
-        return {"dict": {key: _encoded(item) for key, item in value.items()}}
-    if isinstance(value, list):
-        return [_encoded(item) for item in value]
-    return _rounded(value)
-
-
 def _decoded(data: Any) -> Plain:
     if isinstance(data, list):
         return [_decoded(item) for item in data]
@@ -97,9 +59,3 @@ def _decoded(data: Any) -> Plain:
     if "tuple" in data:
         return tuple(_decoded(item) for item in data["tuple"])
     return {key: _decoded(item) for key, item in data["dict"].items()}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value

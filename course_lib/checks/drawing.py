@@ -8,7 +8,7 @@ small random models and tables, and nothing of an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 from zlib import crc32
@@ -39,11 +39,6 @@ class Draw:
     scale: float = 0.0
     observe: str = ""
     refused: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data without what is left at its default; ``Draw(**data)`` is the inverse."""
-        defaults = asdict(Draw(""))
-        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
 
     def arguments(self, unit: str, seed: list[int]) -> tuple:
         """The arguments, built anew: callables among them may count or draw as they are used."""

@@ -49,11 +49,9 @@ def look_at(part: Part, student: Student) -> Look:
     """Run every case of a part. Raises :class:`NotAttempted` for a stub."""
     before = student.answers
     outcomes = tuple(case.outcome(student) for case in part.cases)
-    pairs = zip(part.cases, outcomes, strict=True)
+    pairs = list(zip(part.cases, outcomes, strict=True))
     problems = tuple(case.problem(outcome) for case, outcome in pairs)
-    student.stopped |= any(
-        o.raised and not c.draw.refused for c, o in zip(part.cases, outcomes, strict=True)
-    )
+    student.stopped |= any(outcome.raised and not case.draw.refused for case, outcome in pairs)
     return Look(part, outcomes, problems, student.answers > before)
 
 
@@ -135,31 +133,25 @@ def run_checks(
     student : the function under test, or a :class:`Student` that calls it elsewhere
     parts : held-out parts of the same shape, to run instead of the visible ones
     """
-    held_out = exercise.held_out_points if parts is None else 0
-    parts = exercise.parts if parts is None else parts
     if not callable(student):
         message = f"check needs the function itself, without a call: {exercise.function}"
-        return unusable(exercise, message)
+        return without_points(exercise, message, "error")
     guarded = student if isinstance(student, Student) else Student(student)
+    held_out = exercise.held_out_points if parts is None else 0
     try:
-        results = without_mere_refusals(told([look_at(part, guarded) for part in parts]))
+        looks = [look_at(p, guarded) for p in (exercise.parts if parts is None else parts)]
     except NotAttempted:
-        return not_attempted(exercise, parts, held_out)
+        return without_points(exercise, STUB, "not attempted", parts)
+    results = without_mere_refusals(told(looks))
     wrong = any(result.earned < result.points for result in results)
     status = "error" if guarded.stopped else "wrong" if wrong else "ok"
     return CheckResult(exercise.id, exercise.title, status, tuple(results), held_out)
 
 
-def unusable(exercise: Exercise, message: str) -> CheckResult:
-    """The result for something that cannot be checked, for the reason given."""
-    results = tuple(PartResult(part.name, 0, part.points, message) for part in exercise.parts)
-    held_out = exercise.held_out_points
-    return CheckResult(exercise.id, exercise.title, "error", results, held_out)
-
-
-def not_attempted(
-    exercise: Exercise, parts: Sequence[Part], held_out: int, message: str = STUB
+def without_points(
+    exercise: Exercise, message: str, status: str, parts: Sequence[Part] | None = None
 ) -> CheckResult:
-    """The result for a function that still is the stub, or that is missing."""
-    results = tuple(PartResult(part.name, 0, part.points, message) for part in parts)
-    return CheckResult(exercise.id, exercise.title, "not attempted", results, held_out)
+    """The result where nothing could be checked, for the reason given; ``parts`` as above."""
+    held_out, run = (exercise.held_out_points, exercise.parts) if parts is None else (0, parts)
+    results = tuple(PartResult(part.name, 0, part.points, message) for part in run)
+    return CheckResult(exercise.id, exercise.title, status, results, held_out)

@@ -25,11 +25,14 @@ def _stub() -> None:
     raise NotImplementedError()
 
 
-def may_be_stub(function: Callable[..., Any]) -> bool:
-    """Whether a function does nothing but raise NotImplementedError, as far as can be seen.
+def raised_by_stub(error: BaseException, function: Callable[..., Any]) -> bool:
+    """Whether an error says no more than that a function, as far as can be seen, is the stub.
 
-    >>> may_be_stub(_stub), may_be_stub(lambda x: x + 1)
-    (True, False)
+    >>> raised_by_stub(NotImplementedError(), _stub), raised_by_stub(NotImplementedError(), sum)
+    (True, True)
+    >>> raised_by_stub(NotImplementedError(), lambda x: x), raised_by_stub(ValueError(), _stub)
+    (False, False)
     """
-    code = getattr(function, "__code__", None)
-    return code is None or code.co_code == _stub.__code__.co_code
+    code = getattr(function, "__code__", _stub.__code__)
+    bare = type(error) is NotImplementedError and not error.args
+    return bare and code.co_code == _stub.__code__.co_code

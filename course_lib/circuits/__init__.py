@@ -26,12 +26,7 @@ from course_lib.circuits.judge import (
     prune,
     random_circuit,
 )
-from course_lib.circuits.planted import (
-    Planted,
-    compare_methods,
-    planted_model,
-    precision_recall,
-)
+from course_lib.circuits.planted import Planted, compare_methods, planted_model, precision_recall
 from course_lib.circuits.running import recorded_run, run_edges
 from course_lib.circuits.scores import EdgeScores, eap, exact_scores
 from course_lib.circuits.search import acdc, backward_search

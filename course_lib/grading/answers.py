@@ -184,20 +184,6 @@ class Answers:
             if planned.held_out == held_out
         )
 
-    def stored(self) -> Exercise:
-        """What students receive: the visible parts without the mistakes that are held out."""
-        exercise = self.exercise()
-        shown = [i for i, mistake in enumerate(self.mistakes) if not mistake.held_out]
-
-        def shown_case(case: Case) -> Case:
-            return replace(case, marks=[case.marks[i] for i in shown])
-
-        def shown_part(part: Part) -> Part:
-            messages = [part.messages[i] for i in shown]
-            return replace(part, cases=tuple(map(shown_case, part.cases)), messages=messages)
-
-        return replace(exercise, parts=tuple(map(shown_part, exercise.parts)))
-
     def _case(self, planned: Planned, number: int, seed: int) -> Case:
         draw = planned.draws[number]
         for attempt in range(ATTEMPTS):

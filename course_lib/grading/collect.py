@@ -21,14 +21,7 @@ from typing import Any
 
 from course_lib.grading.checking import RELEASED
 from course_lib.grading.graft import Unreadable, graft
-from course_lib.grading.intake import (
-    BY_PROGRAM,
-    OTHER,
-    Found,
-    files_in,
-    is_zip,
-    read_notebook,
-)
+from course_lib.grading.intake import BY_PROGRAM, OTHER, Found, files_in, is_zip, read_notebook
 from course_lib.grading.roster import SAFE_ID, CollectError, read_roster, whose
 
 __all__ = ["SAFE_ID", "CollectError", "collect", "files_in", "read_roster", "whose", "write_json"]

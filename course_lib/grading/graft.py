@@ -47,10 +47,8 @@ def graft(released: dict[str, Any], submitted: Any) -> Grafted:
     if not isinstance(theirs, list):
         raise Unreadable("The file is JSON, but it is not a notebook.")
     theirs = [cell for cell in theirs if isinstance(cell, dict)]
-    by_mark, by_id = (
-        _by(theirs, lambda c: _mark(c).get("grade_id")),
-        _by(theirs, lambda c: c.get("id")),
-    )
+    by_mark = _by(theirs, lambda cell: _mark(cell).get("grade_id"))
+    by_id = _by(theirs, lambda cell: cell.get("id"))
     notebook, oddities, unanswered, written = copy.deepcopy(released), [], [], {}
     found_any, split = False, {}
     for cell in notebook["cells"]:

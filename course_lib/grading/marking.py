@@ -116,7 +116,7 @@ def _error(told: dict[str, Any]) -> BaseException:
     message = _short(told.get("message") or "")
     if any(text in f"{told.get('type')} {message}" for text in NO_MEMORY):
         raise Stopped("memory", f"Your function ran out of memory: {message}")
-    message += _short(told.get("where") or "") or " " * (not message)  # bare it means "a stub"
+    message += _short(told.get("where") or "")
     # KeyError shows its argument in quotation marks; ours is text already.
     kind = type(wire.safe_name(told.get("type")), (base,), {"__str__": lambda self: message})
     return kind(message)
@@ -205,40 +205,41 @@ def grade_submission(job: dict[str, Any]) -> dict[str, Any]:
         ``answers`` (texts of the unit's answers files by name), ``isolation``, ``image``,
         ``limits`` and optionally ``only`` (ids of exercises)
     """
-    begun = time.monotonic()
-    result = {"format": FORMAT, "unit": job["unit"], "student": job["student"]}
-    result |= {"seed": job["seed"], "isolation": job["isolation"], "limits": job["limits"]}
-    result |= {"attempts": 0, "oddities": [], "unanswered": [], "written": {}, "exercises": []}
+    begun, kept = time.monotonic(), ("unit", "student", "seed", "isolation", "limits")
+    result = {"format": FORMAT, "attempts": 0, "oddities": [], "unanswered": [], "written": {}}
+    result |= {name: job[name] for name in kept} | {"exercises": [], "points": None}
+    result |= {"status": "infrastructure", "earned": None}
     try:
         answers = load_answers(job["answers"])
-    except Exception as error:  # a fault in an answers file, for the instructors to repair
-        message = f"The answers cannot be loaded: {type(error).__name__}: {_short(error)}"
-        result |= {"status": "infrastructure", "earned": None, "points": None, "message": message}
-        return result | {"seconds": round(time.monotonic() - begun, 3)}
-    todo = {id: a for id, a in answers.items() if id in (job.get("only") or answers)}
-    result["points"] = sum(one.points for one in todo.values())
-    try:
-        if job.get("problem"):
-            raise Unreadable(job["problem"])
-        grafted = graft(job["released"], job["submitted"])
+        todo = {id: a for id, a in answers.items() if id in (job.get("only") or answers)}
+        result["points"] = sum(one.points for one in todo.values())
+        _grade(job, todo, result)
     except Unreadable as error:
         result |= {"status": "unreadable", "earned": 0, "message": str(error)}
-        return result | {"seconds": round(time.monotonic() - begun, 3)}
+    except Exception as error:  # most likely in an answers file, for the instructors to repair
+        what = "The answers cannot be loaded: " if result["points"] is None else ""
+        result["message"] = f"{what}{type(error).__name__}: {_short(error)}"
+    return result | {"seconds": round(time.monotonic() - begun, 3)}
+
+
+def _grade(job: dict[str, Any], todo: dict[str, Answers], result: dict[str, Any]) -> None:
+    """Fill in the result; what goes wrong on our side is tried again."""
+    if job.get("problem"):
+        raise Unreadable(job["problem"])
+    grafted = graft(job["released"], job["submitted"])
     result["oddities"] = [*grafted.oddities, *_copies(grafted)]
     result["written"], result["unanswered"] = grafted.written, list(grafted.unanswered)
     while result["attempts"] < ATTEMPTS:
         result["attempts"] += 1
-        result |= {"status": "infrastructure", "earned": None}
         try:
             submission = Submission(_sandbox_for(job), grafted.cells)
             result["exercises"] = _grade_all(submission, todo, job["seed"])
             submission.sandbox.stop()
-            result = summed(result | {"message": ""})
+            result |= summed(result | {"message": ""})
             break
         except (SandboxError, Exception) as error:
             result["message"] = f"{type(error).__name__}: {_short(error)}"
             discard_sandbox()
-    return result | {"seconds": round(time.monotonic() - begun, 3)}
 
 
 def _grade_all(submission: Submission, todo: dict[str, Answers], seed: int) -> list[dict[str, Any]]:

@@ -94,18 +94,10 @@ def _row(
     if result["status"] == "unreadable":
         to_do.append("ask for a readable file")
     final = "" if again else round((automatic + written) * (1 - cost / 100), 2)
-    return {
-        "status": result["status"],
-        "received": result["received"],
-        "late_days": days,
-        "penalty_percent": cost,
-        "automatic": automatic,
-        "written": written,
-        "points": automatic + written,
-        "final": final,
-        "to_do": "; ".join(to_do),
-        "flags": "; ".join(result["oddities"]),
-    }
+    row = {"status": result["status"], "received": result["received"], "late_days": days}
+    row |= {"penalty_percent": cost, "automatic": automatic, "written": written, "final": final}
+    row |= {"points": automatic + written, "to_do": "; ".join(to_do)}
+    return row | {"flags": "; ".join(result["oddities"])}
 
 
 def write_csv(room: Classroom, unit: str) -> Path:

@@ -10,7 +10,6 @@ import ctypes
 import hashlib
 import json
 import multiprocessing
-import shutil
 import signal
 import sys
 from collections import Counter
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from course_lib.grading.classroom import ClassError, Classroom
 from course_lib.grading.collect import SAFE_ID, write_json
-from course_lib.grading.isolation import PACKAGE
+from course_lib.grading.isolation import PACKAGE, why_not
 from course_lib.grading.marking import ATTEMPTS, FORMAT, grade_submission, summed
 
 
@@ -52,23 +51,11 @@ def jobs_for(
         done = same and before["status"] != "infrastructure"
         if done and not students and not only:
             continue
-        yield {
-            "unit": unit,
-            "student": student,
-            "seed": seed,
-            "inputs": digest.hexdigest(),
-            "received": record["received"],
-            "sha256": record["sha256"],
-            "flags": record.get("flags", []),
-            "released": book,
-            "submitted": record["notebook"],
-            "problem": record["problem"],
-            "answers": answers,
-            "isolation": isolation,
-            "image": image,
-            "limits": room.limits,
-            "only": only if done and before["exercises"] else [],
-        }
+        job = {name: record[name] for name in ("received", "sha256", "problem")}
+        job |= {"submitted": record["notebook"], "flags": record.get("flags", [])}
+        job |= {"unit": unit, "student": student, "seed": seed, "inputs": digest.hexdigest()}
+        job |= {"released": book, "answers": answers, "isolation": isolation, "image": image}
+        yield job | {"limits": room.limits, "only": only if done and before["exercises"] else []}
 
 
 def _inputs(room: Classroom, unit: str) -> Any:
@@ -121,8 +108,8 @@ def grade(
     ClassError : something is missing
     """
     jobs = list(jobs_for(room, unit, isolation, image, students or [], only or []))
-    if jobs and not scheduler:
-        _ask_for(isolation)
+    if jobs and not scheduler and (why := why_not(isolation)):
+        raise ClassError(why)  # once, and not for each student
     done = []
     # One that takes long for a reason must not hold up the others at the end: no order is kept.
     with tqdm(total=len(jobs), desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
@@ -132,16 +119,6 @@ def grade(
             done.append(_store(room, job, result))
             bar.update()
     return done
-
-
-def _ask_for(isolation: str) -> None:
-    """Say once that a program is missing, instead of once for each student."""
-    programs = {"bwrap": ["bwrap"], "container": ["docker", "podman"]}.get(isolation, [])
-    if programs and not any(map(shutil.which, programs)):
-        raise ClassError(
-            f"--isolation {isolation} needs {' or '.join(programs)}, which is not on this machine. "
-            "docs/grading.md, 'Set up once', says how to get it and what else there is."
-        )
 
 
 def _store(room: Classroom, job: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:

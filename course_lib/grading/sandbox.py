@@ -124,10 +124,8 @@ class Sandbox:
             command = self.groups.command([*bwrap_command(self.limits, root), *python])
             environment = {"PATH": os.environ.get("PATH", "")}
         elif self.isolation == "container":
-            command = container_command(self.image, self.name, self.limits) + [
-                "python",
-                *python[1:],
-            ]
+            command = container_command(self.image, self.name, self.limits)
+            command += ["python", *python[1:]]
             environment = dict(os.environ)
         else:
             folder = tempfile.mkdtemp(prefix="course-grading-")

@@ -26,7 +26,7 @@ import sys
 import traceback
 from typing import Any
 
-from course_lib.checks.places import may_be_stub, place_of_error
+from course_lib.checks.places import place_of_error, raised_by_stub
 from course_lib.grading import filtering, visible, wire
 from course_lib.grading.shell import notebook_shell
 
@@ -296,10 +296,9 @@ class Serving:
             message = str(error)[:2000]
         except Exception:
             message = ""
-        where = place_of_error(error, function)[:300] if function is not None else ""
-        stub = bases[0] == "NotImplementedError" and not message and may_be_stub(function)
         told = {"type": type(error).__name__, "base": bases[0], "message": message}
-        return told | {"where": where, "stub": stub}
+        where = place_of_error(error, function)[:300] if function is not None else ""
+        return told | {"where": where, "stub": raised_by_stub(error, function)}
 
 
 def _picture(args: Any, kwargs: Any) -> tuple[str, list[bytes]]:

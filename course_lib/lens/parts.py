@@ -18,13 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.activations import record
-from course_lib.architectures import (
-    UnsupportedArchitecture,
-    blocks,
-    family_of,
-    n_heads,
-    n_layers,
-)
+from course_lib.architectures import UnsupportedArchitecture, blocks, family_of, n_heads, n_layers
 from course_lib.lens.readout import Readout, readout, token_at, word_ids
 from course_lib.tables import html_table
 

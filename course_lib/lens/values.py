@@ -25,13 +25,7 @@ from torch import Tensor
 
 from course_lib.activations import record
 from course_lib.architectures import blocks, family_of, n_layers
-from course_lib.lens.parts import (
-    asked_logit,
-    frozen_caption,
-    output_bias,
-    output_rows,
-    shares_of,
-)
+from course_lib.lens.parts import asked_logit, frozen_caption, output_bias, output_rows, shares_of
 from course_lib.lens.readout import readout, token_at, word_ids
 from course_lib.world.lexicon import LEXICON
 

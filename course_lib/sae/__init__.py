@@ -36,13 +36,7 @@ from course_lib.sae.jumprelu import JumpReLUSAE
 from course_lib.sae.known import TopicKnowledge, topic_knowledge
 from course_lib.sae.l1 import L1SAE
 from course_lib.sae.page import write_page
-from course_lib.sae.pitfalls import (
-    Absorption,
-    Splitting,
-    absorption,
-    matched_features,
-    splitting,
-)
+from course_lib.sae.pitfalls import Absorption, Splitting, absorption, matched_features, splitting
 from course_lib.sae.steer import clamp, reconstruct
 from course_lib.sae.store import ARCHITECTURES, load_sae, save_sae
 from course_lib.sae.stream import collect_activations, generated_documents

@@ -25,12 +25,7 @@ from course_lib.sae.concepts import (
     per_document,
     unit_activations,
 )
-from course_lib.sae.doses import (
-    CROSSING_WORDS,
-    GENERATOR_RATES,
-    directions_prompts,
-    dose_response,
-)
+from course_lib.sae.doses import CROSSING_WORDS, GENERATOR_RATES, directions_prompts, dose_response
 from course_lib.sae.evaluate import score_sae
 from course_lib.sae.known import topic_knowledge
 from course_lib.sae.steer import clamp
