@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,12 +35,16 @@ ARCHIVE = re.compile(r"\.(tar|tgz|gz|bz2|xz|7z|rar|tar\.\w+)$", re.I)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that may count for a student; ``answered`` cells, and the record to write."""
+    """A file that may count for a student; ``answered`` cells, and the record to write.
+
+    ``notebook`` is the file in which the record's notebook waits.
+    """
 
     found: Found
     by_platform: bool
     answered: int
     record: dict[str, Any]
+    notebook: Path = Path()
 
     @property
     def worth(self) -> tuple[bool, bool, bool]:
@@ -100,15 +105,19 @@ def collect(
             raise CollectError(f"There is no assignment {assignment}.")
         released = json.loads(path.read_text("utf-8"))
     notes, candidates = Notes(), defaultdict(list)
-    for found in files_in(source):
-        if one := _candidate(found, roster, assignment, released, notes):
-            candidates[one.record["student"]].append(one)
-    for student, several in candidates.items():
-        chosen = _chosen(several, assignment)
-        for other in several:
-            if other is not chosen and not other.record["problem"]:
-                notes.add(other.found.path, f"{student} handed in several; {_why(other, chosen)}")
-        _keep(folder / f"{student}.json", chosen, notes)
+    with tempfile.TemporaryDirectory() as kept:  # all at once may be more than memory holds
+        for number, found in enumerate(files_in(source)):
+            if one := _candidate(found, roster, assignment, released, notes):
+                path = Path(kept, str(number))
+                path.write_text(json.dumps(one.record.pop("notebook")), "utf-8")
+                candidates[one.record["student"]].append(replace(one, notebook=path))
+        for student, several in candidates.items():
+            chosen = _chosen(several, assignment)
+            for other in several:
+                if other is not chosen and not other.record["problem"]:
+                    told = f"{student} handed in several; {_why(other, chosen)}"
+                    notes.add(other.found.path, told)
+            _keep(folder / f"{student}.json", chosen, notes)
     lacking = [row["id"] for row in roster if not (folder / f"{row['id']}.json").is_file()]
     return sorted(candidates), notes.lines() + [f"{id}: nothing handed in" for id in lacking]
 
@@ -238,7 +247,7 @@ def _keep(path: Path, chosen: Candidate, notes: Notes) -> None:
         notes.add(chosen.found.path, f"not taken: what was collected before is better or later "
                   f"({kept}); delete {path} to take this one")  # fmt: skip
     else:
-        write_json(path, record)
+        write_json(path, record | {"notebook": json.loads(chosen.notebook.read_text("utf-8"))})
 
 
 def private_folder(folder: Path) -> Path:

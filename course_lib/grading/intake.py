@@ -26,9 +26,10 @@ MAX_FILE = 20 * 2**20
 MAX_BUNDLE = 10 * MAX_FILE  # a folder of the course with its models fits in
 MAX_UNPACKED = 5 * MAX_FILE  # of all notebooks in a bundle together
 MAX_TABLE = 4 * 2**20  # of a bundle's table of contents; it is held in memory
-MAX_VALUES = 1_000_000  # in a notebook's JSON: each costs up to 200 bytes
+MAX_VALUES = 500_000  # in a notebook's JSON: each costs up to 400 bytes
 MAX_CELLS = 5_000
-MAX_TEXT = 4_000_000  # characters in all cells
+MAX_TEXT = 1_000_000  # characters in all cells
+MAX_NAME = 200  # characters of an id; ours are short
 CHUNK = 2**20
 RECORD = "submission.json"
 PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others unpack for hours
@@ -93,10 +94,8 @@ def read_notebook(data: bytes) -> tuple[dict[str, Any] | None, str]:
 def _kept(cell: dict[str, Any]) -> dict[str, Any]:
     metadata, source = cell.get("metadata"), cell.get("source")
     mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    mark = mark if isinstance(mark, dict) else {}
-    mark = {_clean(k): _clean(v) for k, v in mark.items() if isinstance(v, str | bool | int)}
-    kept = {k: _clean(cell[k]) for k in ("cell_type", "id") if isinstance(cell.get(k), str)}
-    kept["metadata"] = {"nbgrader": mark} if mark else {}
+    mark = _names(mark, "grade_id") if isinstance(mark, dict) else {}
+    kept = _names(cell, "cell_type", "id") | {"metadata": {"nbgrader": mark} if mark else {}}
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if isinstance(source, str) and len(source) <= MAX_SOURCE:
@@ -104,9 +103,14 @@ def _kept(cell: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _clean(value: Any) -> Any:
+def _names(given: dict[str, Any], *keys: str) -> dict[str, str]:
+    texts = {key: given[key] for key in keys if isinstance(given.get(key), str)}
+    return {key: _clean(text) for key, text in texts.items() if len(text) <= MAX_NAME}
+
+
+def _clean(value: str) -> str:
     """Text without halves of characters, which JSON can write and UTF-8 cannot."""
-    if not isinstance(value, str) or value.isascii():
+    if value.isascii():
         return value
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -260,7 +260,7 @@ class Sandbox:
         begun = time.monotonic()
         left = self.limits.total - self.spent
         deadline = begun + min(seconds, left)
-        nonce = secrets.token_hex(8)
+        nonce, asked = secrets.token_hex(8), 0
         frame = wire.pack(message | {"nonce": nonce}, data)
         try:
             self.channel.send(frame, deadline)
@@ -272,6 +272,8 @@ class Sandbox:
                     raise Stopped("output", "The result is too large.")
                 if reply.get("do") != "ask":
                     return reply, extra
+                if (asked := asked + len(extra.obj)) > wire.MAX_ASKED:
+                    raise Stopped("output", "The functions that were given were asked too much.")
                 self.channel.send(_answer(reply, extra, ours), deadline)
         except TimeoutError:
             what = "in all" if left < seconds else "for one call"
@@ -288,7 +290,8 @@ class Sandbox:
             self.spent += time.monotonic() - begun
 
     def _look_at_memory(self) -> None:
-        if memory_below(self.process.pid, self.isolation == "bwrap") > self.limits.memory:
+        most, sealed = self.limits.memory, self.isolation == "bwrap"
+        if memory_below(self.process.pid, sealed, most) > most:
             raise self._out_of_memory()
 
     def _out_of_memory(self) -> Stopped:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import psutil
 
-NAMED = re.compile(r" /(dev/zero|memfd:|SYSV)")  # shared memory that has no file
+NAMED = re.compile(rb" /(dev/zero|memfd:|SYSV)")  # shared memory that has no file
+LISTED = 16  # bytes that the kernel keeps for a mapping, for each that it takes to list it
 SOCKET = 3 * 2**18  # bytes that may wait in a socket, as measured on Linux with its usual limits
 
 
-def memory_below(pid: int, sealed: bool) -> int:
-    """Bytes that everything which a process started uses, more or less.
+def memory_below(pid: int, sealed: bool, most: float = math.inf) -> int:
+    """Bytes that everything which a process started uses, more or less; or some above ``most``.
 
     ``sealed`` says that these have a network namespace of their own, whose sockets are theirs.
     """
-    processes = descendants(pid)
-    waiting = max(map(_sockets, processes), default=0) * SOCKET if sealed else 0
-    return sum(map(_memory_of, processes)) + _shared_memory(processes) + waiting
+    processes, shared = descendants(pid), {}
+    used = max(map(_sockets, processes), default=0) * SOCKET if sealed else 0
+    for process in processes:
+        used += _memory_of(process) + _mappings(process, shared)
+        if used + sum(shared.values()) > most:  # the rest might take long to list
+            break
+    return used + sum(shared.values())
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -43,21 +49,25 @@ def _memory_of(process: psutil.Process) -> int:
         return 0
 
 
-def _shared_memory(processes: list[psutil.Process]) -> int:
-    """Bytes of shared memory without a file, used or not: it need not be mapped to be in use."""
-    sizes: dict[str, int] = {}
-    for process in processes:
-        here: dict[str, int] = {}
-        try:
-            with open(f"/proc/{process.pid}/maps") as file:  # maybe long: line by line
-                for line in filter(NAMED.search, file):
+def _mappings(process: psutil.Process, shared: dict[bytes, int]) -> int:
+    """Bytes that the list of mappings itself costs (Linux).
+
+    ``shared`` receives the sizes of shared memory without a file by its number, used or not: it
+    need not be mapped to be in use.
+    """
+    cost, here = 0, {}
+    try:
+        with open(f"/proc/{process.pid}/maps", "rb") as file:  # maybe long: line by line
+            for line in file:
+                cost += LISTED * len(line)
+                if NAMED.search(line):
                     place, _, _, _, number, *_ = line.split()
-                    begin, end = (int(part, 16) for part in place.split("-"))
+                    begin, end = (int(part, 16) for part in place.split(b"-"))
                     here[number] = here.get(number, 0) + end - begin
-        except OSError:  # it ended, or this is no Linux
-            continue
-        sizes |= {number: max(size, sizes.get(number, 0)) for number, size in here.items()}
-    return sum(sizes.values())
+    except OSError:  # it ended, or this is no Linux
+        pass
+    shared |= {number: max(size, shared.get(number, 0)) for number, size in here.items()}
+    return cost
 
 
 def _sockets(process: psutil.Process) -> int:

@@ -25,6 +25,7 @@ MAX_JSON = 8 * 2**20
 MAX_MARKS = 50_000  # commas and brackets in the JSON of one message
 MAX_NUMBERS = 2**20  # in all arrays of one message
 MAX_BYTES = 8 * MAX_NUMBERS
+MAX_ASKED = 2**24  # bytes of all questions during one call: a check may keep what was asked
 MAX_DEPTH = 40
 MAX_JSON_DEPTH = 4 * MAX_DEPTH  # a dict within a dict is three levels further down
 MAX_ALIKE = 64  # keys of one dict with the same hash: more take a time that grows with the square

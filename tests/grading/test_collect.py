@@ -108,7 +108,7 @@ BAD_FILES = {
     "list": (b"[1, 2]", "not a notebook"),
     "cells": (b'{"cells": {}}', "not a notebook"),
     "none": (WALK, "None of the answer cells"),
-    "many values": (b'{"cells": [' + b"{}," * 600_000 + b"{}]}", "more than 1,000,000 values"),
+    "many values": (b'{"cells": [' + b"{}," * 600_000 + b"{}]}", "more than 500,000 values"),
     "much text": (json.dumps({"cells": [{"source": "x" * 190_000}] * 30}).encode(), "characters"),
     "many cells": (b'{"cells": [' + b"{}," * 6000 + b"{}]}", "more than 5,000 cells"),
 }
@@ -134,6 +134,40 @@ def test_what_is_unused_in_a_notebook_is_not_kept(tmp_path, depth):
     stored = tmp_path / "out/ada.json"
     assert stored.stat().st_size < len(data) / 4
     assert '"metadata": {"x"' not in stored.read_text()
+
+
+LONG = "\U0001f600" * 10**6
+SWOLLEN = {
+    "ids": {"id": LONG, "cell_type": LONG},
+    "grade ids": {"metadata": {"nbgrader": {"grade_id": LONG, "solution": True}}},
+    "marks": {"metadata": {"nbgrader": {f"\u20ac{n}": "\u20ac" for n in range(50_000)}}},
+}
+
+
+@pytest.mark.parametrize("kind", SWOLLEN)
+def test_what_names_a_cell_is_short(tmp_path, kind):
+    """A stored notebook would grow threefold by names alone: JSON writes 12 bytes for a smile."""
+    made = json.loads(BOOK)
+    made["cells"].append({"cell_type": "code", "source": "", "metadata": {}} | SWOLLEN[kind])
+    data = json.dumps(made, ensure_ascii=False).encode()
+    got, _ = taken(put(tmp_path / "in", {f"ada/{NAME}.ipynb": data}), tmp_path)
+    assert text_in(got["ada"]) == "x = 1" and got["ada"]["problem"] == ""
+    assert (tmp_path / "out/ada.json").stat().st_size < 1.1 * len(BOOK)
+
+
+@pytest.mark.parametrize("kind", ["bundle", "folder"])
+def test_of_many_notebooks_one_at_a_time_is_held(tmp_path, kind):
+    files = {f"{NAME}-{n}.ipynb": book(f"# {n}" + "\U0001f600" * 40_000, 9) for n in range(24)}
+    if kind == "bundle":
+        files = {"hw.zip": zipped(files)}
+    source = put(tmp_path / "in", {f"ada/{name}": data for name, data in files.items()})
+    del files
+    tracemalloc.start()
+    got, notes = taken(source, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert text_in(got["ada"]).startswith("# ") and len(notes) == 25
+    assert peak < 30 * 2**20, peak
 
 
 def test_half_characters_become_whole_ones(tmp_path):

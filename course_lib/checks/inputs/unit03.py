@@ -145,9 +145,9 @@ class Trial:
 
     def accuracy(self, labels):
         labels = [int(label) for label in labels]
-        self.asked.append(labels)
         if len(labels) != len(self.labels):
             raise ValueError(f"accuracy got {len(labels)} labels for {len(self.labels)} places")
+        self.asked.append(labels)
         if labels == self.labels:
             return self.own
         noise = np.random.default_rng([self.seed, *[label + 7 for label in labels]])
