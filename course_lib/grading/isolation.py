@@ -61,7 +61,7 @@ def why_not(isolation: str) -> str:
         how = "sudo apt install bubblewrap, or " if linux else "It works on Linux only: "
         return f"bubblewrap is not installed. {how}use --isolation container (docs/grading.md)."
     if isolation == "container" and not any(map(shutil.which, CONTAINER_TOOLS)):
-        return "Neither docker nor podman is installed. Install one of them and start it."
+        return "Neither docker nor podman is installed: install one and start it (docs/grading.md)."
     return ""
 
 

@@ -41,18 +41,18 @@ def bwrap() -> str:
     return path
 
 
+def right(**changed: str) -> dict[str, Any]:
+    """A right submission in which some answers are replaced."""
+    book = copy.deepcopy(RELEASED)
+    for cell in book["cells"]:
+        cell["source"] = ANSWERS.get(cell["id"], cell["source"])
+        cell["source"] = changed.get(cell["id"].replace("-", "_"), cell["source"])
+    return book
+
+
 @pytest.fixture(scope="session")
 def submission() -> Callable[..., dict[str, Any]]:
-    """A function that makes a right submission in which some answers are replaced."""
-
-    def make(**changed: str) -> dict[str, Any]:
-        book = copy.deepcopy(RELEASED)
-        for cell in book["cells"]:
-            cell["source"] = ANSWERS.get(cell["id"], cell["source"])
-            cell["source"] = changed.get(cell["id"].replace("-", "_"), cell["source"])
-        return book
-
-    return make
+    return right
 
 
 @pytest.fixture(scope="session")

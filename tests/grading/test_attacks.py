@@ -298,6 +298,29 @@ ATTACKS = [
                 except OSError: time.sleep(60)
         time.sleep(60)
         """), "memory", "memory"),
+    Attack("memory in lists of mappings", inside("""
+        import ctypes, os, time
+        libc = ctypes.CDLL(None)
+        for _ in range(30):
+            if os.fork() == 0:
+                for n in range(65_000):
+                    libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 0x22, -1, 0)
+                time.sleep(60)
+        time.sleep(60)
+        """), "memory", "memory"),
+    Attack("mappings with long names", inside("""
+        import ctypes, mmap, os, time
+        os.makedirs("/tmp/" + "/".join(["x" * 250] * 15))
+        handle = os.open("/tmp/" + "/".join(["x" * 250] * 15) + "/file", os.O_RDWR | os.O_CREAT)
+        os.write(handle, bytes(4096))
+        libc = ctypes.CDLL(None)
+        for _ in range(12):
+            if os.fork() == 0:
+                for n in range(65_000):
+                    libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 2, handle, 0)
+                time.sleep(60)
+        time.sleep(60)
+        """), "memory", "memory"),
     Attack("a disk of one's own", inside("""
         import ctypes, os
         if os.fork() == 0:
@@ -774,6 +797,83 @@ def test_every_jump_of_the_filter_ends_where_it_should(machine):
     clone, socket_ = filtering.CLONE[column], filtering.SOCKET[column]
     assert decided(clone, 17) and decided(clone, 0x3D0F00) and not decided(clone, 0x10000011)
     assert decided(socket_, 1) and decided(socket_, 16) and not decided(socket_, 40)
+
+
+HARMFUL = {name: [numbers[filtering.column()], 0, 0, 0, 0, 0]
+           for name, numbers in filtering.REFUSED.items()} | {
+    "a file without a name": [filtering.REFUSED["memfd_create"][filtering.column()], 0, 2],
+    "a key of one's own": [filtering.REFUSED["add_key"][filtering.column()], 0, 0, 0, 0, -5],
+    "the keys of the user": [filtering.REFUSED["keyctl"][filtering.column()], 11, -4, 0, 0],
+    "a clone with folders of its own": [filtering.CLONE[filtering.column()], 0x00020011, 0, 0, 0],
+    "a clone that is root": [filtering.CLONE[filtering.column()], 0x10000011, 0, 0, 0],
+    "a socket to the host of a virtual machine": [filtering.SOCKET[filtering.column()], 40, 1, 0],
+    "a socket of the kernel's ciphers": [filtering.SOCKET[filtering.column()], 38, 5, 0],
+    "a call by its other number": [filtering.OTHER_TABLE | 1, 1, 0, 0],
+}  # fmt: skip
+TRYING = """
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(calls):
+    found = {}
+    for name, numbers in calls.items():
+        status = libc.syscall(*map(ctypes.c_long, numbers))
+        found[name] = errno.errorcode[ctypes.get_errno()] if status < 0 else "done"
+    return found
+"""
+
+
+@pytest.mark.parametrize("nursery", [True, False])
+def test_what_would_get_round_the_limits_does_not_exist_inside(box, nursery):
+    box.nursery = nursery
+    box.start()
+    assert box.run_cell(TRYING) is None
+    reply, data = box.call("tried", (HARMFUL,), {})
+    found = sandbox.wire.decode(reply["value"], data)
+    assert found == dict.fromkeys(HARMFUL, "ENOSYS") and len(found) >= 30
+
+
+@pytest.mark.parametrize("question", ["[k] * 5000 + [[]]", "numpy.full(9999, k)", "'x' * 90_000"])
+def test_a_check_that_keeps_what_it_is_asked_is_not_filled(box, question):
+    """Whatever is asked during one call is limited together, not each question alone."""
+    asked = []
+    box.start()
+    box.run_cell(f"import numpy\ndef ask(keep):\n    for k in range(10 ** 9): keep({question})")
+    with pytest.raises(Stopped) as stopped:
+        box.call("ask", (asked.append,), {})
+    assert stopped.value.status == "output" and 100 < len(asked) < 3000
+    asked.clear()
+    box.start()
+    box.run_cell(f"import numpy\ndef ask(keep):\n    k = 1\n    keep({question})\n    return 7")
+    assert box.call("ask", (asked.append,), {})[0]["value"] == 7 and len(asked) == 1
+
+
+GRADED_ALONE = """
+import resource, sys
+from tests.grading import test_attacks, conftest
+from course_lib.grading import marking
+import textwrap
+names = [name for name in test_attacks.KINDS if any(word in name for word in sys.argv[1:])]
+for name in names:
+    book = conftest.right()
+    test_attacks.find(book)["source"] = textwrap.dedent(test_attacks.KINDS[name].code)
+    job = {"unit": "01", "student": "ada", "seed": 7, "released": conftest.RELEASED}
+    job |= {"only": ["01.3"], "submitted": book, "answers": conftest.KEY, "isolation": "bwrap"}
+    result = marking.grade_submission(job | {"limits": conftest.LIMITS})
+    assert result["status"] == test_attacks.KINDS[name].status, (name, result)
+marking.discard_sandbox()
+print(len(names), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+GREEDY = ("too large", "alike", "half a million", "sixty million", "rows without", "nested",
+          "frame", "array", "flood", "megabyte", "mappings", "object with")  # fmt: skip
+
+
+def test_the_grader_itself_stays_small(bwrap):
+    """In a process of its own, whose largest size is asked of the kernel."""
+    command = [sys.executable, "-c", GRADED_ALONE, *GREEDY]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    attacks, megabytes = map(int, run.stdout.split())
+    assert attacks >= 15 and megabytes < 600, run.stdout
 
 
 def test_memory_is_measured_where_a_system_tells_less():
