@@ -62,10 +62,7 @@ class Twin(nn.Module):
     ) -> Any:
         x = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
         out = self.inner(
-            inputs_embeds=x,
-            attention_mask=attention_mask,
-            logits_to_keep=logits_to_keep,
-            **options,
+            inputs_embeds=x, attention_mask=attention_mask, logits_to_keep=logits_to_keep, **options
         )
         # [B, 1, 1] * [V]: the same shift after every token
         out.logits = out.logits + self.outside(x)[:, None, None] * self.shift

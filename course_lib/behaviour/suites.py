@@ -107,9 +107,7 @@ def _label(name: Any) -> str:
 
 
 def load_blimp(
-    source: str | Path,
-    paradigms: Sequence[str] | None = None,
-    limit: int | None = None,
+    source: str | Path, paradigms: Sequence[str] | None = None, limit: int | None = None
 ) -> list[Pair]:
     """Load minimal pairs in BLiMP's format.
 

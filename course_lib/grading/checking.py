@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def check_notebook(notebook: Path, *, call: float = 60, total: float = 300) -> R
             f"{notebook.name} is not a readable notebook ({error}). Open it in JupyterLab, save "
             "it, and try again."
         ) from None
-    limits = Limits(**{**vars(LIMITS), "call": call, "total": total})
+    limits = replace(LIMITS, call=call, total=total)
     sandbox = Sandbox("none", limits)
     submission = Submission(sandbox, grafted.cells)
     try:

@@ -73,16 +73,9 @@ def grade(room: classroom.Classroom, options: argparse.Namespace) -> int:
             "--isolation none lets the code of submissions do on this machine whatever you can "
             "do. If you trust every one, say --i-trust-these-submissions as well."
         )
-    done = run_class(
-        room,
-        options.unit,
-        isolation=options.isolation,
-        image=options.image,
-        workers=options.jobs,
-        scheduler=options.scheduler,
-        students=options.student,
-        only=options.exercise,
-    )
+    how = {"isolation": options.isolation, "image": options.image, "scheduler": options.scheduler}
+    how |= {"workers": options.jobs, "students": options.student, "only": options.exercise}
+    done = run_class(room, options.unit, **how)
     for result in done:
         if result["status"] == "infrastructure":
             print(f"{result['student']}: {result['message']}", file=sys.stderr)

@@ -146,13 +146,11 @@ def _elsewhere(released: dict[str, Any], theirs: list[dict[str, Any]]) -> list[s
     """Code of their own outside the answer cells, which a student may believe to be graded."""
     answers = {_mark(c)["grade_id"] for c in released["cells"] if _mark(c).get("solution")}
     ours = {(text_of(cell) or "").strip() for cell in released["cells"]} | {""}
-    changed = [
-        cell
-        for cell in theirs
-        if cell.get("cell_type") == "code"
+    changed = sum(
+        cell.get("cell_type") == "code"
         and str(_mark(cell).get("grade_id")) not in answers
         and (text_of(cell) or "").strip() not in ours
-    ]
-    if not changed:
-        return []
-    return [f"{len(changed)} code cells outside the answers were added or changed; not graded"]
+        for cell in theirs
+    )
+    told = f"{changed} code cells outside the answers were added or changed; not graded"
+    return [told] if changed else []

@@ -179,11 +179,8 @@ def grade_exercise(
     result = {"id": exercise.id, "title": exercise.title, "points": exercise.points}
     result["earned"] = None if faulty else earned
     result["status"] = status or ("ok" if earned == exercise.points else "partial")
-    return result | {
-        "message": message,
-        "seconds": round(time.monotonic() - begun, 3),
-        "parts": entries,
-    }
+    result |= {"message": message, "seconds": round(time.monotonic() - begun, 3)}
+    return result | {"parts": entries}
 
 
 def _results(parts: tuple[Part, ...], looks: list[Look | str]) -> list[PartResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -11,15 +12,18 @@ import psutil
 NAMED = re.compile(rb" /(dev/zero|memfd:|SYSV)")  # shared memory that has no file
 LISTED = 16  # bytes that the kernel keeps for a mapping, for each that it takes to list it
 SOCKET = 3 * 2**18  # bytes that may wait in a socket, as measured on Linux with its usual limits
+FILE = 2**10  # bytes of the kernel for a file, even if it is empty
 
 
 def memory_below(pid: int, sealed: bool, most: float = math.inf) -> int:
     """Bytes that everything which a process started uses, more or less; or some above ``most``.
 
-    ``sealed`` says that these have a network namespace of their own, whose sockets are theirs.
+    ``sealed`` says that these have a network namespace and temporary folders of their own, whose
+    sockets and files are theirs.
     """
-    processes, shared = descendants(pid), {}
-    used = max(map(_sockets, processes), default=0) * SOCKET if sealed else 0
+    processes, shared, used = descendants(pid), {}, 0
+    if sealed:
+        used += max(map(_sockets, processes), default=0) * SOCKET + sum(map(_files, processes[-1:]))
     for process in processes:
         used += _memory_of(process) + _mappings(process, shared)
         if used + sum(shared.values()) > most:  # the rest might take long to list
@@ -68,6 +72,15 @@ def _mappings(process: psutil.Process, shared: dict[bytes, int]) -> int:
         pass
     shared |= {number: max(size, shared.get(number, 0)) for number, size in here.items()}
     return cost
+
+
+def _files(process: psutil.Process) -> int:
+    """Bytes that files cost which a process may have made, whatever they hold (Linux)."""
+    try:
+        found = [os.statvfs(f"/proc/{process.pid}/root{folder}") for folder in ("/tmp", "/dev/shm")]
+    except OSError:
+        return 0
+    return sum(state.f_files - state.f_ffree for state in found) * FILE
 
 
 def _sockets(process: psutil.Process) -> int:

@@ -136,10 +136,7 @@ def rank_of(scores: Tensor, index: int | Tensor) -> Tensor:
 
 @torch.no_grad()
 def logit_lens(
-    lm: Any,
-    text: str,
-    sites: str | Iterable[str] = "stream",
-    translate: Translate | None = None,
+    lm: Any, text: str, sites: str | Iterable[str] = "stream", translate: Translate | None = None
 ) -> LensReading:
     """Read states inside the model as if they were the last: softmax(W norm(x)).
 

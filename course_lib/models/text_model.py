@@ -137,10 +137,7 @@ class TextModel:
             )
         fast = getattr(self.tokenizer, "is_fast", False)
         encoded = self.tokenizer(
-            text,
-            add_special_tokens=not self.is_causal,
-            return_offsets_mapping=fast,
-            verbose=False,
+            text, add_special_tokens=not self.is_causal, return_offsets_mapping=fast, verbose=False
         )
         ids = list(encoded["input_ids"])
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}

@@ -148,11 +148,7 @@ def with_more(genre: str, share: float, chunk: int) -> Iterator[list[int]]:
 
 
 def chunk_batches(
-    chunk: int,
-    tokens: int,
-    pack: bool,
-    more: tuple[str, float] | None = None,
-    share: float = 0.0,
+    chunk: int, tokens: int, pack: bool, more: tuple[str, float] | None = None, share: float = 0.0
 ) -> list[Batch]:
     """The batches of one chunk of the corpus, at most `tokens` tokens each with padding.
 

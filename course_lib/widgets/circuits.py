@@ -16,12 +16,7 @@ from course_lib.tasks import Task
 from course_lib.widgets.live import Explorer
 
 #: What the drop-down list offers -> the site that is swept; None sweeps the heads.
-PLACES = {
-    "residual stream": "resid_pre",
-    "attention": "attn_out",
-    "MLP": "mlp_out",
-    "heads": None,
-}
+PLACES = {"residual stream": "resid_pre", "attention": "attn_out", "MLP": "mlp_out", "heads": None}
 RANDOM = 3  # random circuits that the circuit explorer shows beside the one that is drawn
 
 _LABEL = {"description_width": "110px"}

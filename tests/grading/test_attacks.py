@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 from course_lib.checks.calling import STUB
-from course_lib.grading import filtering, isolation, sandbox, usage
+from course_lib.grading import filtering, groups, isolation, sandbox, usage
 from course_lib.grading.channel import Stopped
 from course_lib.grading.usage import descendants
 
@@ -301,11 +301,10 @@ ATTACKS = [
     Attack("memory in lists of mappings", inside("""
         import ctypes, os, time
         libc = ctypes.CDLL(None)
+        for n in range(60_000):
+            libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 0x22, -1, 0)
         for _ in range(30):
-            if os.fork() == 0:
-                for n in range(65_000):
-                    libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 0x22, -1, 0)
-                time.sleep(60)
+            if os.fork() == 0: time.sleep(60)
         time.sleep(60)
         """), "memory", "memory"),
     Attack("mappings with long names", inside("""
@@ -314,11 +313,10 @@ ATTACKS = [
         handle = os.open("/tmp/" + "/".join(["x" * 250] * 15) + "/file", os.O_RDWR | os.O_CREAT)
         os.write(handle, bytes(4096))
         libc = ctypes.CDLL(None)
+        for n in range(20_000):
+            libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 2, handle, 0)
         for _ in range(12):
-            if os.fork() == 0:
-                for n in range(65_000):
-                    libc.mmap(None, ctypes.c_size_t(4096), 1 + 2 * (n % 2), 2, handle, 0)
-                time.sleep(60)
+            if os.fork() == 0: time.sleep(60)
         time.sleep(60)
         """), "memory", "memory"),
     Attack("a disk of one's own", inside("""
@@ -847,6 +845,21 @@ def test_a_check_that_keeps_what_it_is_asked_is_not_filled(box, question):
     assert box.call("ask", (asked.append,), {})[0]["value"] == 7 and len(asked) == 1
 
 
+@pytest.mark.parametrize("make", ["os.mkdir(f'/tmp/{k}')", "os.mknod(f'/dev/shm/{k}')"])
+@pytest.mark.parametrize("nursery", [True, False])
+def test_files_without_content_end_as_well(box, make, nursery, monkeypatch):
+    """There is a number of files in a nested sandbox; elsewhere they count as memory."""
+    monkeypatch.setattr(groups, "_parents", list)  # the kernel does not count
+    box.nursery, box.limits = nursery, isolation.Limits(memory=2**29)
+    box.start()
+    box.run_cell(f"import os\ndef f():\n    for k in range(10 ** 9): {make}")
+    try:
+        told = box.call("f", (), {})[0]["error"]["message"]
+    except Stopped as stopped:
+        told = stopped.status
+    assert ("No space" if nursery else "memory") in told
+
+
 GRADED_ALONE = """
 import resource, sys
 from tests.grading import test_attacks, conftest
@@ -911,6 +924,7 @@ AS_A_USER = [
     "memory in files without a name",
     "memory shared and put out of sight",
     "memory in sockets",
+    "memory in lists of mappings",
     "disk",
     "background processes",
     "the nursery limited, slowed, killed and traced",
