@@ -77,6 +77,8 @@ class Course:
         return subprocess.Popen(
             command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            # whoever runs the tests in the background of a script ignores Ctrl-C, and so would make
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def set_up(self, *arguments: str, trouble: str = "", how: str = "") -> tuple[int, str]:
