@@ -688,6 +688,9 @@ NOISY = {
     "a screen": "get_ipython().enable_gui('qt')",
     "settings of figures": "%config InlineBackend.figure_format = 'retina'",
     "magic of a kernel": "%autosave 60",
+    "code that is read again": "%load_ext autoreload\n%autoreload 2",
+    "bars and screens of a notebook": "from tqdm.notebook import tqdm; list(tqdm(range(3)))\n"
+    "from IPython.display import clear_output; clear_output(wait=True)",
     "sockets and pools": "import asyncio, multiprocessing as mp\n"
     "asyncio.new_event_loop().run_until_complete(asyncio.sleep(0))\n"
     "with mp.get_context('fork').Pool(2) as pool: pool.map(abs, [1, 2])",
@@ -706,6 +709,14 @@ def test_a_right_answer_with_noise_gets_full_marks(fair, submission, noise):
     head, body = source.split("    ### BEGIN SOLUTION\n")
     inner = textwrap.indent(NOISY[noise], "    ")
     find(right)["source"] = f"{NOISY[noise]}\n{head}{inner}\n{body}"
+    result = fair(right, "01.3", "01.6")
+    assert (result["status"], result["earned"]) == ("ok", 20), reasons(result)
+
+
+@pytest.mark.parametrize("magic", ["%%time", "%%capture said", "%%prun -q"])
+def test_a_right_answer_below_a_cell_magic_gets_full_marks(fair, submission, magic):
+    right = submission()
+    find(right)["source"] = f"{magic}\n{find(right)['source']}"
     result = fair(right, "01.3", "01.6")
     assert (result["status"], result["earned"]) == ("ok", 20), reasons(result)
 
