@@ -43,7 +43,7 @@ LINE_LIMITS = {
     "checks": 1650,
     # 270 more count and refuse what a submission takes from the kernel and what it may answer
     # (filtering, groups, usage, shell, wire); what only authors run went to tools/.
-    "grading": 3121,
+    "grading": 3124,
     "audit": 900,
     "package": 18_000,
 }

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from typing import Any
 
 from tqdm import tqdm
@@ -107,13 +107,14 @@ def grade(
     ------
     ClassError : something is missing
     """
-    jobs = list(jobs_for(room, unit, isolation, image, students or [], only or []))
-    if jobs and not scheduler and (why := why_not(isolation)):
+    given = (room, unit, isolation, image, students or [], only or [])
+    number = sum(1 for _ in jobs_for(*given))  # not kept: all notebooks together may be large
+    if number and not scheduler and (why := why_not(isolation)):
         raise ClassError(why)  # once, and not for each student
-    done = []
+    grader, done = _on_cluster if scheduler else _here, []
     # One that takes long for a reason must not hold up the others at the end: no order is kept.
-    with tqdm(total=len(jobs), desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
-        for job, result in (_on_cluster if scheduler else _here)(jobs, scheduler or workers):
+    with tqdm(total=number, desc=f"unit {unit}", unit="submission", file=sys.stderr) as bar:
+        for job, result in grader(jobs_for(*given), scheduler or workers):
             result |= {name: job[name] for name in ("inputs", "received", "sha256")}
             result["oddities"] = [*job["flags"], *result["oddities"]]
             done.append(_store(room, job, result))
@@ -141,29 +142,32 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return summed(now | {"exercises": exercises, "points": before["points"]})
 
 
-def _here(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[dict, dict]]:
+def _here(jobs: Iterator[dict[str, Any]], workers: int) -> Iterator[tuple[dict, dict]]:
     """Grade in processes of this machine. One that dies is replaced, and its job tried again."""
     if not workers:
         yield from ((job, grade_submission(job)) for job in jobs)
         return
-    left, attempts = {job["student"]: job for job in jobs}, 0
-    while left and attempts < ATTEMPTS:
-        attempts += 1
+    begun: dict[str, dict[str, Any]] = {}
+    for _ in range(ATTEMPTS):
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(workers, context, initializer=_end_with_parent)
         try:
-            futures = {pool.submit(grade_submission, job): job for job in left.values()}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-                del left[futures[future]["student"]]
+            futures = {pool.submit(grade_submission, job): job for job in begun.values()}
+            while True:
+                while len(futures) < 2 * workers and (job := next(jobs, None)):
+                    begun[job["student"]] = job
+                    futures[pool.submit(grade_submission, job)] = job
+                if not futures:
+                    return
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    job = futures.pop(future)
+                    yield job, future.result()
+                    del begun[job["student"]]
         except BrokenExecutor:
             continue
         finally:
             pool.shutdown(cancel_futures=True)
-    if left:
-        raise ClassError(
-            f"The grader's own process died on {', '.join(left)}; see docs/grading.md."
-        )
+    raise ClassError(f"The grader's own process died on {', '.join(begun)}; see docs/grading.md.")
 
 
 def _end_with_parent() -> None:
@@ -172,7 +176,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict, dict]]:
+def _on_cluster(jobs: Iterator[dict[str, Any]], address: str) -> Iterator[tuple[dict, dict]]:
     try:
         from distributed import Client
         from distributed import as_completed as as_they_finish
@@ -180,13 +184,12 @@ def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict
         raise ClassError(
             "For --scheduler install Dask: pip install 'course-lib[grading]'"
         ) from None
-    left, running, lost = list(reversed(jobs)), {}, Counter()
+    again, running, lost = [], {}, Counter()
     with Client(address) as client:
         finished = as_they_finish(with_results=True, raise_errors=False)
 
         def submit_next() -> None:
-            if left:
-                job = left.pop()
+            if job := again.pop() if again else next(jobs, None):
                 future = client.submit(grade_submission, job, pure=False, retries=ATTEMPTS)
                 running[future.key] = job
                 finished.add(future)
@@ -205,5 +208,5 @@ def _on_cluster(jobs: list[dict[str, Any]], address: str) -> Iterator[tuple[dict
                         f"The cluster lost {job['student']} ({type(result).__name__}). Start the "
                         "command again: it goes on where it was."
                     )
-                left.append(job)
+                again.append(job)
             submit_next()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
 import pytest
 
 from course_lib import cli
 from course_lib.grading import gradebook, reports
 from course_lib.grading import run as run_of_class
-from course_lib.grading.classroom import Classroom
+from course_lib.grading.classroom import ClassError, Classroom
 from tests.grading.books import NAME, book
 
 IDS = ["01.1", "01.2", "01.3"]
@@ -156,6 +157,36 @@ def test_a_missing_program_is_said_once(room, monkeypatch, capsys, isolation, to
         said.count(f"{told} installed") == 1 and "docs/grading.md" in said and "Errno" not in said
     )
     assert room.result("01", "ada") == before
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2, 3])
+def test_few_notebooks_are_held_and_a_process_that_dies_is_replaced(monkeypatch, deaths):
+    left, asked, done = ["7"] * deaths, [], []
+
+    def grading(job):
+        if job["student"] in left:
+            left.remove(job["student"])
+            raise BrokenExecutor
+        return {"graded": job["student"]}
+
+    def jobs():
+        for n in range(40):
+            asked.append(n)
+            assert len(asked) - len(done) <= 5
+            yield {"student": str(n)}
+
+    monkeypatch.setattr(run_of_class, "grade_submission", grading)
+    monkeypatch.setattr(
+        run_of_class, "ProcessPoolExecutor", lambda workers, *a, **k: ThreadPoolExecutor(workers)
+    )
+    try:
+        for job, result in run_of_class._here(jobs(), 2):
+            assert result["graded"] == job["student"]
+            done.append(job["student"])
+    except ClassError as error:
+        assert deaths == 3 and "7" in str(error) and len(done) < 12
+    else:
+        assert deaths < 3 and sorted(done, key=int) == [str(n) for n in range(40)]
 
 
 @pytest.mark.parametrize("what", ["results/01/ada.json", "collected/01/ada.json"])
