@@ -86,9 +86,8 @@ def grade(room: classroom.Classroom, options: argparse.Namespace) -> int:
         write_gradebook(room, options.unit, room.results(options.unit))
     states = Counter(result["status"] for result in done)
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    print(
-        f"Graded now: {told or 'nothing new'}. Results: {room.folder_of('results', options.unit)}"
-    )
+    folder = room.folder_of("results", options.unit)
+    print(f"Graded now: {told or 'nothing new'}. Results: {folder}")
     return report(room, options)
 
 

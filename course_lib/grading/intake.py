@@ -278,9 +278,7 @@ class _ShortReads(io.BufferedReader):
 def _files_in_bundle(file: BinaryIO, bundle: PurePosixPath, time: datetime) -> Iterator[Found]:
     left = MAX_UNPACKED
     with zipfile.ZipFile(file) as archive:
-        entries = [
-            (_name_of(info), info) for info in archive.infolist() if not info.filename.endswith("/")
-        ]
+        entries = [(_name_of(i), i) for i in archive.infolist() if not i.filename.endswith("/")]
         claim = _claim(archive, entries)
         if all(inside.name == RECORD for inside, _ in entries):
             problem = "There is no notebook in this zip file."

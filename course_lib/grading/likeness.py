@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import copy
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+# Some versions of Python count the depth of a syntax tree for all threads together.
+ONE_AT_A_TIME = threading.Lock()
 SHORTEST = 40  # nodes of a syntax tree; shorter functions are alike by chance
 
 
@@ -64,6 +67,7 @@ def shapes_of_package(package: Path) -> dict[str, str]:
 
 def copied(source: str, package: Path) -> list[str]:
     """The functions of the package that stand in an answer, for a person to look at."""
-    known = shapes_of_package(package)
-    shapes = (shape_of(function) for function in functions_in(source))
+    with ONE_AT_A_TIME:
+        known = shapes_of_package(package)
+        shapes = [shape_of(function) for function in functions_in(source)]
     return [known[shape] for shape in shapes if shape in known]
