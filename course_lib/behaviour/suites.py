@@ -395,8 +395,7 @@ def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def _is_hub_name(source: str | Path) -> bool:
-    parts = str(source).split("/")
-    return isinstance(source, str) and len(parts) == 2 and all(p[:1].isalnum() for p in parts)
+    return isinstance(source, str) and bool(re.fullmatch(r"[^\W_][^/]*/[^\W_][^/]*", source))
 
 
 def _no_names(source: str | Path) -> Sequence[str]:
