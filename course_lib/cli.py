@@ -222,6 +222,7 @@ def run_check(options: argparse.Namespace) -> int:
     from course_lib import doctor, journal
     from course_lib.grading import checking
 
+    tempfile.gettempdir()  # without one no model loads, and a check would take the blame
     try:
         notebook = checking.notebook_of(options.notebook, doctor.COURSE)
         report = checking.check_notebook(notebook)
@@ -254,6 +255,7 @@ def run_features(options: argparse.Namespace) -> int:
     if options.texts < 1 or not options.out.parent.is_dir():
         print("Give at least one text, and a file in a folder that exists.", file=sys.stderr)
         return 2
+    open(options.out, "a").close()  # what cannot be written is told before minutes of work
     texts = list(islice(generated_documents("features"), options.texts))
     n = write_page(index_features(load_model("course-lm"), load_sae(), texts), options.out)
     print(f"{options.out}: {n} features")

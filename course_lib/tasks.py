@@ -273,27 +273,32 @@ def next_id(lm: Any, text: str, continuation: str) -> int | None:
 
 def _from_world(
     lm: Any, name: str, n: int, triples: Iterable[Triple], *, scale: str, glue: str = " ",
-    every_word: bool = False, corruption: str,
+    years: bool = False, corruption: str,
 ) -> Task:  # fmt: skip
-    """The first n prompts of one length whose words the tokenizer keeps whole."""
+    """The first n prompts of one length whose words the tokenizer keeps whole.
+
+    Of `years`, those from 00 to 09 may be missing: GPT-2 has no token that makes 1400 of 14.
+    """
     require_causal(lm, "A task")
     if n < 1:
         raise ValueError(f"A task needs at least one prompt, got n={n}.")
     triples = list(triples)
     known: dict[str, int | None] = {}
     usable, trouble = [], ""
-    for clean, corrupted, right, wrong in triples:
+    for clean, _, right, wrong in triples:
         for word in (*right, *wrong):
-            if word not in known:
+            # 76 may be whole after 18 and not after 17, where the model reads 1776 as one token
+            if known.get(word) is None and (word not in known or not glue):
                 known[word] = next_id(lm, clean, glue + word)
+    for clean, corrupted, right, wrong in triples:
         lost = [w for w in (*right, *wrong) if known[w] is None]
-        if len(right) == len(wrong):  # two forms of each verb: both, or neither
+        if len(right) == len(wrong) and not years:  # two forms of each verb: both, or neither
             pairs = zip(right, wrong, strict=True)
             pairs = [pair for pair in pairs if not set(pair) & set(lost)]
             right, wrong = ([pair[i] for pair in pairs] for i in (0, 1))
         ids = [[known[w] for w in words if w not in lost] for words in (right, wrong)]
-        if not all(ids) or (every_word and lost):
-            trouble = f"{lost[0]!r} is not one token after {clean!r}"
+        if not all(ids) or (years and lost and max(lost) > "09"):
+            trouble = f"{max(lost)!r} is not one token after {clean!r}"
             continue
         try:
             check_lengths(lm, clean, corrupted)
@@ -357,7 +362,8 @@ def greater_than(lm: Any, n: int = 32) -> Task:
     Raises
     ------
     ValueError
-        If the tokenizer does not split years in two tokens of two digits; n is below 1.
+        If the tokenizer does not split years in two tokens of two digits, 10 to 99 at least; n is
+        below 1.
 
     Examples
     --------
@@ -372,7 +378,7 @@ def greater_than(lm: Any, n: int = 32) -> Task:
         corrupted = prompt.text.replace(year, f"{prompt.facts['century']}01")
         if corrupted != prompt.text:
             triples.append((prompt.text, corrupted, prompt.right, prompt.wrong))
-    return _from_world(lm, "greater_than", n, triples, scale="prob", glue="", every_word=True,
+    return _from_world(lm, "greater_than", n, triples, scale="prob", glue="", years=True,
                        corruption="the first year ends in 01")  # fmt: skip
 
 

@@ -91,8 +91,14 @@ def test_lab_without_a_screen_prints_an_address_that_answers(tmp_path):
         switched_off = re.search(r'"disabledExtensions": \[(.*?)\]', settings)[1]
         news = "@jupyterlab/apputils-extension:announcements"
         assert switched_off == f'"@jupyter/nbgrader", "{news}"'
+        first = "/lab/tree/notebooks/00_start_here.ipynb"
         with pytest.raises(HTTPError, match="404"):
-            urlopen(address.replace("/lab/tree/notebooks/00_start_here.ipynb", "/formgrader"))
+            urlopen(address.replace(first, "/formgrader"))
+        # The pages of the course open as pages, not as their source in an editor.
+        settings = "/lab/api/settings/@jupyterlab/docmanager-extension:plugin"
+        with urlopen(address.replace(first, settings), timeout=60) as answer:
+            viewers = json.load(answer)["schema"]["properties"]["defaultViewers"]["default"]
+        assert viewers == {"markdown": "Markdown Preview"}
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)

@@ -111,6 +111,17 @@ def test_a_kernel_that_cannot_start_is_a_problem(kernel, sources, detail, fix):
     assert str(Path.home()) + "/" not in str(found)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "shift_jis"])
+def test_a_kernel_in_a_folder_whose_name_its_encoding_lacks(monkeypatch, encoding, tmp_path):
+    place = tmp_path / "Übung für Łódź"
+    (place / "course_lib").mkdir(parents=True)
+    (place / "course_lib" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    monkeypatch.setenv("PYTHONPATH", str(place) + os.pathsep + os.environ["PYTHONPATH"])
+    monkeypatch.setattr(course, "COURSE", place)
+    assert course.check_kernel().status == GREEN
+
+
 def test_a_kernel_of_another_python_is_found(monkeypatch, tmp_path):
     folder = tmp_path / "kernels" / "python3"
     folder.mkdir(parents=True)

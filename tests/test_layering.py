@@ -39,7 +39,7 @@ ALONE = {"world", "architectures", "tables", "intervals", "journal"}
 LINE_LIMITS = {
     "techniques": 5968,
     "world": 1790,
-    "models": 1201,
+    "models": 1244,
     "checks": 1650,
     # 270 more count and refuse what a submission takes from the kernel and what it may answer
     # (filtering, groups, usage, shell, wire); what only authors run went to tools/.

@@ -148,6 +148,21 @@ def test_a_read_only_folder_is_told_with_the_way_out(command):
     assert "(read-only file system)" in run.stderr and "--out" in run.stderr
 
 
+@pytest.mark.skipif(not works(shutil.which("bwrap")), reason="bubblewrap does not work here")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("submit 04", "handed-in (read-only file system)"), ("features", "--out"),
+     ("features --out docs/x.html", "--out"), ("release 04", "--out"), ("check 04", "temporary"),
+     ("collect 04 x.zip", "class/roster.csv"), ("progress", ""), ("doctor", "cannot be saved")],
+)  # fmt: skip
+def test_where_nothing_at_all_can_be_written_one_message_says_so(command, told):
+    sealed = [shutil.which("bwrap"), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    course = [sys.executable, "-m", "course_lib.cli", *command.split()]
+    run = subprocess.run([*sealed, *course], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode in (1, 2) and told in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr and "Please report" not in run.stdout + run.stderr
+
+
 def test_a_warning_is_one_plain_line(monkeypatch):
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)

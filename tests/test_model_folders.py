@@ -35,7 +35,7 @@ def refusal(folder: Path) -> str:
         load_model(str(folder))
     assert caught.value.__suppress_context__ and caught.value.__cause__ is None
     reason, _, ways = str(caught.value).partition(" Three ways out:")
-    assert "course-lm" in ways and "hf download" in ways
+    assert "course-lm" in ways and "hf download" in ways and "course-sae" not in ways
     return reason
 
 
@@ -140,6 +140,72 @@ def test_copies_of_our_own_formats_are_looked_at_too(tmp_path, bundled):
     assert "git-lfs" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["model.safetensors.index.json", "pytorch_model.bin.index.json"])
+@pytest.mark.parametrize("content", ["{}", '{"weight_map": {}}', '{"weight_map": ["a"]}'])
+def test_an_index_that_lists_no_files(folder, kind, content):
+    (folder / "model.safetensors").unlink()
+    (folder / kind).write_text(content)
+    assert f": {kind} (it lists no files)" in refusal(folder)
+
+
+def test_an_adapter_alone_is_no_model(folder):
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert "merge_and_unload" in refusal(folder)
+
+
+class Opened:
+    """Pickled into a file of weights, it makes a folder for whoever reads it carelessly."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self):
+        return Path.mkdir, (Path(self.path),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_code_in_old_weight_files_is_neither_run_nor_recommended(folder, tmp_path, zipped):
+    (folder / "model.safetensors").unlink()
+    weights = random_model("gpt2", torch.float32).state_dict() | {"x": Opened(tmp_path / "ran")}
+    options = {"_use_new_zipfile_serialization": zipped}
+    torch.save(weights, folder / "pytorch_model.bin", **options)
+    message = refusal(folder)
+    assert "pytorch_model.bin is damaged, or holds code" in message
+    assert "weights_only" not in message and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("tokenizer.json", b"{}"), ("tokenizer.json", b'{"model": {"type": "BPE"}}'),
+     ("tokenizer_config.json", b'{"tokenizer_class": 7}'), ("chat_template.jinja", b"\xff\xfe"),
+     ("tokenizer_config.json",
+      b'{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": "long"}')],
+)  # fmt: skip
+def test_a_tokenizer_that_no_library_understands_is_named(folder, name, content):
+    (folder / name).write_bytes(content)
+    assert "its tokenizer (tokenizer.json, tokenizer_config.json) cannot be" in refusal(folder)
+
+
+@pytest.mark.parametrize("changes", [{"tokenizer_class": "LlamaTokenizer"}, None])
+def test_a_tokenizer_that_makes_no_tokens_of_words(folder, changes):
+    file = folder / "tokenizer_config.json"
+    change_json(file, **changes) if changes else file.unlink()
+    assert "words give no tokens" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("llama", "tokenizer.model"), ("opt", "sentencepiece.bpe.model")]
+)
+def test_a_tokenizer_of_sentencepiece_alone(kind, name, tmp_path):
+    folder = save_tiny(tmp_path, kind, torch.float32)
+    tokenizer_class = "XLMRobertaTokenizer" if kind == "opt" else "LlamaTokenizer"
+    change_json(folder / "tokenizer_config.json", tokenizer_class=tokenizer_class)
+    (folder / "tokenizer.json").rename(folder / name)
+    assert "tokenizer.json" in refusal(folder)
+
+
 # ---- files that do not belong together --------------------------------------------------------
 @pytest.mark.parametrize(
     ("change", "told"),
@@ -157,6 +223,39 @@ def test_copies_of_our_own_formats_are_looked_at_too(tmp_path, bundled):
 def test_settings_and_weights_of_two_models(folder, change, told):
     change_json(folder / "config.json", **change)
     assert told in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model_type": "llama"}, {"vocab_size": 10**12}, {"n_embd": 10**7}, {"n_layer": 99}]
+)
+def test_settings_of_a_model_that_would_fill_the_memory(folder, change):
+    change_json(folder / "config.json", **change)
+    message = refusal(folder)
+    assert "by config.json there are" in message and "model.safetensors has" in message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_head": 3}, {"vocab_size": -1}, {"vocab_size": "forty"}, {"dtype": "float99"},
+     {"activation_function": "none"}],
+)  # fmt: skip
+def test_settings_that_describe_no_model(folder, change):
+    change_json(folder / "config.json", **change)
+    assert refusal(folder).partition("could not be loaded: ")[2].startswith("config.json ")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_weights_that_are_no_numbers(tmp_path, masked, value):
+    model = random_model("bert" if masked else "gpt2", torch.float32)
+    next(p for n, p in model.named_parameters() if "mbedding" in n or "wte" in n).fill_(value)
+    folder = saved(model, tmp_path, masked)
+    if value == 1e6:  # a number, but none of float16
+        assert load_model(str(folder)).is_causal != masked
+        with pytest.raises(ModelNotFoundError, match=r"too large for torch\.float16"):
+            load_model(str(folder), dtype=torch.float16)
+        return
+    assert "logits are no numbers" in refusal(folder)
 
 
 def test_a_tokenizer_with_more_tokens_than_the_embedding(folder):
@@ -262,6 +361,23 @@ def test_positions_that_start_after_the_padding_token(family, tmp_path):
 def test_a_tokenizer_that_names_no_limit(folder, told):
     change_json(folder / "tokenizer_config.json", model_max_length=told)
     assert load_model(str(folder)).max_tokens == 24
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "longest"),
+    [("Mpt", {"n_heads": 4, "n_layers": 2, "max_seq_len": 24}, 24),
+     ("XGLM", {"num_layers": 2, "attention_heads": 4, "ffn_dim": 24}, 2048),
+     ("OPT", {"num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 24,
+              "max_position_embeddings": 30, "word_embed_proj_dim": 16}, 30)],
+)  # fmt: skip
+def test_the_longest_text_of_left_to_right_models_can_be_read(family, sizes, longest, tmp_path):
+    sizes["hidden_size" if family == "OPT" else "d_model"] = 16
+    config = getattr(transformers, f"{family}Config")(vocab_size=40, **sizes)
+    lm = load_model(str(saved(getattr(transformers, f"{family}ForCausalLM")(config), tmp_path)))
+    assert lm.max_tokens == longest
+    assert len(lm.token_logprobs(" ".join(["dog"] * (longest - 1)))[0]) == longest - 1
+    with pytest.raises(ValueError, match=f"at most {longest}"):
+        lm.token_logprobs(" ".join(["dog"] * longest))
 
 
 def test_models_without_position_embeddings_have_no_limit(tmp_path):

@@ -56,6 +56,32 @@ def made_up(n: int = 400, words: int = 40, classes: int = 2, seed: int = 0) -> T
 # ------------------------------------------------------------------------------------- gold
 
 
+def joining(*pieces: str):
+    """The course model with a tokenizer that reads each of these pieces of text as one token."""
+    lm = load_model("course-lm")
+    lm.tokenizer.add_tokens(list(pieces))
+    return lm
+
+
+@pytest.mark.parametrize("piece", ["near the", "to the"])
+def test_documents_in_which_a_token_holds_two_words_are_left_out(piece):
+    plain = load_model("course-lm")
+    assert any(piece in plain.tokenizer.decode(ids) for ids in annotate(plain, 40).ids)
+    lm = joining(piece)
+    corpus = annotate(lm, 40)
+    joined = lm.tokenizer.convert_tokens_to_ids(piece)
+    assert len(corpus.ids) == 40 and all(joined not in ids for ids in corpus.ids)
+    for word in corpus.words[:200]:
+        ends = lm.token_string(corpus.ids[word.document][word.token])
+        assert word.form.endswith(ends)
+
+
+@pytest.mark.filterwarnings("ignore:Not in the vocabulary")
+def test_a_tokenizer_that_joins_words_everywhere_is_named():
+    with pytest.raises(ValueError, match="No token ends where the word"):
+        annotate(joining(" the", *(f"{c} " for c in "abcdefghijklmnopqrstuvwxyz")), 3)
+
+
 def test_tokens_of_words_are_found(corpus):
     lm = load_model("course-lm")
     for word in corpus.words[:300]:

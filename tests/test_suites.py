@@ -69,6 +69,8 @@ def test_pairs_from_every_form():
     [
         ([], "no pairs"),
         ([("a", "b"), ("only one",)], "Pair 1"),
+        ([("a", "b"), None], "Pair 1 is None"),
+        ([7], "Pair 0 is 7"),
         (["not a pair"], "Pair 0"),
         ([("Dogs sleep.", " ")], "empty sentence"),
         ([("Dogs sleep.", None)], "empty sentence"),
@@ -111,6 +113,17 @@ def test_a_damaged_line_is_named_with_file_and_number(tmp_path):
         load_blimp(write_lines(tmp_path / "empty.jsonl", [""]))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"UID": ' + "9" * 5_000 + "}", '{"sentence_good": "half \\ud83d"}', "{]"],
+)
+def test_what_no_program_can_read_is_named(tmp_path, text):
+    for name, load in (("odd.jsonl", load_blimp), ("odd.json", load_syntaxgym)):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=rf"{name}.*: this is not JSON \("):
+            load(tmp_path)
+
+
 # ---- what stands in files of elsewhere
 
 
@@ -118,7 +131,7 @@ def test_a_damaged_line_is_named_with_file_and_number(tmp_path):
 def test_only_a_newline_ends_a_record(tmp_path, char):
     sentence = f"The dog{char}sleeps."
     lines = [json.dumps(record(sentence_good=sentence), ensure_ascii=False)] * 2
-    for ending in ("\n", "\r\n"):
+    for ending in ("\n", "\r\n", "\r"):
         file = tmp_path / "agreement.jsonl"
         file.write_bytes(ending.join([*lines, ""]).encode())
         assert [pair.good for pair in load_blimp(file)] == [sentence] * 2
@@ -132,6 +145,8 @@ def test_only_a_newline_ends_a_record(tmp_path, char):
     [
         (json.dumps(record()).encode("utf-16"), "UTF-16"),
         (json.dumps(record()).encode("utf-16-be"), "UTF-16"),
+        (json.dumps({"a": "\u00fc\u0101"}, ensure_ascii=False).encode("utf-16-le"), "UTF-16"),
+        (json.dumps({"a": "\u0144\u00e9"}, ensure_ascii=False).encode("utf-32-be"), "UTF-16"),
         (gzip.compress(json.dumps(record()).encode()), "gunzip"),
         (b"PK\x03\x04\xff\xfe", "zip archive"),
         (b"\x00\x05\x16\x07Mac OS X\x9f", "macOS"),
@@ -230,6 +245,12 @@ def test_white_space_at_the_ends_of_a_sentence_is_taken_off(tmp_path, space):
         )
 
 
+@pytest.mark.parametrize("run", ["  ", " \xa0", "\t \t", " \n"])
+def test_a_run_of_white_space_inside_a_sentence_is_one_space(tmp_path, run):
+    pair = as_pairs([(f"The{run}dog sleeps{run}.", "The dog\xa0sleep .")])[0]
+    assert (pair.good, pair.bad) == ("The dog sleeps .", "The dog\xa0sleep .")
+
+
 @pytest.mark.parametrize(
     ("term", "phenomenon"),
     [
@@ -240,6 +261,8 @@ def test_white_space_at_the_ends_of_a_sentence_is_taken_off(tmp_path, space):
         (7, "7"),
         ("s-selection", "argument_structure"),
         (["s-selection", "binding"], "argument_structure + binding"),
+        (["s-selection", "argument_structure"], "argument_structure"),
+        (" binding ", "binding"),
     ],
 )
 def test_labels_of_all_kinds_become_names(lm, term, phenomenon):
@@ -368,6 +391,17 @@ def without(data, *path):
 def test_damaged_suites_are_named(data, message):
     with pytest.raises(ValueError, match=message):
         RegionSuite.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"meta": 3}, {"region_meta": [1]}, {"region_meta": {"x": "a"}}, {"items": 3}, {"items": [3]},
+     {"items": None}, {"predictions": "(1;%a%) < (2;%a%)"}],
+)  # fmt: skip
+def test_json_that_is_no_suite_is_named_with_its_file(tmp_path, changes):
+    (tmp_path / "odd.json").write_text(json.dumps(suite_dict(**changes)))
+    with pytest.raises(ValueError, match=r"odd\.json"):
+        load_syntaxgym(tmp_path)
 
 
 def test_older_predictions_become_formulas():

@@ -100,6 +100,60 @@ def test_the_same_templates_serve_a_byte_level_tokenizer():
     assert ((weights > 0).sum(1) < max(len(p.right) for p in prompts.agreement(50))).all()
 
 
+def year_model(joined: list[str], digits: str = "0123456789") -> LanguageModel:
+    """A random GPT-2 whose tokens are letters, two digits, and the years that are `joined`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    merges = [("\u0120", "1"), *(("\u01201", c) for c in "12345678")]
+    merges += [(a, b) for a in digits for b in "0123456789"]
+    merges += [(f"\u0120{year[:2]}", year[2:]) for year in joined]
+    names = ["<end>", *pre_tokenizers.ByteLevel.alphabet(), *(a + b for a, b in merges)]
+    raw = Tokenizer(models.BPE({name: i for i, name in enumerate(names)}, merges))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<end>", eos_token="<end>")
+    model = random_model("gpt2", torch.float32, vocab_size=len(fast), max_position_embeddings=64)
+    return LanguageModel(model, fast, "years")
+
+
+CENTURIES = range(11, 19)
+
+
+@pytest.mark.parametrize(
+    ("joined", "missing"),
+    [
+        ([], set()),
+        (["1776", "1789", "1812", "1848"], set()),  # whole after another century
+        ([f"{century}00" for century in CENTURIES], {"00"}),  # GPT-2 itself
+        ([f"{century}0{n}" for century in CENTURIES for n in (0, 5)], {"00", "05"}),
+    ],
+)
+def test_years_that_a_tokenizer_joins_are_left_out(joined, missing):
+    lm = year_model(joined)
+    task = tasks.greater_than(lm, 8)
+    words = [lm.token_string(i) for i in task.metric.words.tolist()]
+    assert set(words) == {f"{n:02}" for n in range(100)} - missing and len(words) == len(set(words))
+    for text, weights in zip(task.clean_texts, task.metric.weights, strict=True):
+        year = text.split(" from ")[1][:4]
+        assert year not in joined
+        later = {word for word, weight in zip(words, weights, strict=True) if weight > 0}
+        assert later == {word for word in words if word > year[2:]}
+    assert all(torch.isfinite(x).all() for x in tasks.score(lm, task))
+
+
+@pytest.mark.parametrize(
+    ("joined", "digits"),
+    [
+        ([f"{century}{n}" for century in CENTURIES for n in (50, 77)], "0123456789"),
+        ([], "012345678"),
+    ],
+)
+def test_a_year_from_10_on_that_is_nowhere_whole_is_named(joined, digits):
+    with pytest.raises(ValueError, match="0 of .* greater_than .*'(77|99)' is not one token after"):
+        tasks.greater_than(year_model(joined, digits), 8)
+
+
 def test_a_tokenizer_that_cuts_the_answers_is_refused():
     lm = bpe_model(["some other text about nothing"], 280)
     with pytest.raises(ValueError, match="0 of .* greater_than prompts.*is not one token after"):

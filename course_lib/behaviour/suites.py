@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Pair:
     Attributes
     ----------
     good, bad : str
-        The two sentences, without white space at their ends (see `as_pairs`).
+        The two sentences, without stray white space (see `as_pairs`).
     paradigm : str
         BLiMP's UID: the template the pair was made from.
     phenomenon : str
@@ -55,8 +56,9 @@ class Pair:
 def as_pairs(items: Iterable[Pair | Mapping[str, Any] | Sequence[str]]) -> list[Pair]:
     """Read pairs from `Pair` objects, records with BLiMP's fields, or (good, bad) tuples.
 
-    White space at the ends of a sentence is taken off: where tokens carry the space before a word,
-    it is a token of its own and costs several nats, in one sentence of the pair and not the other.
+    White space at the ends of a sentence is taken off, and a run of it inside becomes one space:
+    where tokens carry the space before a word, it is a token of its own and costs several nats, in
+    one sentence of the pair and not the other.
 
     Raises
     ------
@@ -78,29 +80,25 @@ def as_pairs(items: Iterable[Pair | Mapping[str, Any] | Sequence[str]]) -> list[
 
 def _as_pair(item: Any, where: str) -> Pair:
     if isinstance(item, Mapping):
-        missing = [field for field in ("sentence_good", "sentence_bad") if field not in item]
-        if missing:
-            raise ValueError(
-                f"{where} has no field {missing[0]!r}. A record needs 'sentence_good' and "
-                f"'sentence_bad'; it has {sorted(item)}."
-            )
-        names = (item.get("UID", ""), item.get("linguistics_term", ""))
-        item = Pair(item["sentence_good"], item["sentence_bad"], *names)
+        good, bad = (_field(item, f"sentence_{side}", where) for side in ("good", "bad"))
+        item = Pair(good, bad, item.get("UID", ""), item.get("linguistics_term", ""))
     elif not isinstance(item, Pair):
         # a string of two letters would unpack, too
-        if isinstance(item, str) or len(item) != 2:
+        if isinstance(item, str) or not isinstance(item, Sequence) or len(item) != 2:
             raise ValueError(f"{where} is {item!r}; write it as (good sentence, bad sentence).")
         item = Pair(*item)
     for side in (item.good, item.bad):
         if not isinstance(side, str) or not side.strip():
             raise ValueError(f"{where} has an empty sentence: {item}. Both sides need words.")
-    return Pair(item.good.strip(), item.bad.strip(), _label(item.paradigm), _label(item.phenomenon))
+    good, bad = (re.sub(r"\s{2,}", " ", side.strip()) for side in (item.good, item.bad))
+    return Pair(good, bad, _label(item.paradigm), _label(item.phenomenon))
 
 
 def _label(name: Any) -> str:
     """A name as one text: some data sets give numbers, or several terms to one pair."""
     names = name if isinstance(name, list | tuple) else [name]
-    return " + ".join(COUNTED_UNDER.get(str(n), str(n)) for n in names if n is not None)
+    given = [str(n).strip() for n in names if n is not None]
+    return " + ".join(dict.fromkeys(COUNTED_UNDER.get(n, n) for n in given))
 
 
 # ------------------------------------------------------------------ BLiMP
@@ -149,8 +147,8 @@ def load_blimp(
             raise ValueError(f"{file} holds no pairs: it is empty.")
         for number, line in numbered[:limit]:
             where = f"{file}, line {number}:"
-            record = _parse(line, where)
-            record.setdefault("UID", file.stem)  # the file is named after its paradigm
+            # the file is named after its paradigm
+            record = {"UID": file.stem} | _parse(line, where)
             pairs.append(_as_pair(record, where))
     return pairs
 
@@ -209,8 +207,7 @@ class RegionSuite:
             names a region or condition that does not exist. The message says where.
         """
         meta = _field(data, "meta", where)
-        name = meta.get("name", where)
-        metric = meta.get("metric", "sum")
+        name, metric = meta.get("name", where), meta.get("metric", "sum")
         regions = {int(n): label for n, label in _field(data, "region_meta", where).items()}
         # JSON has text as keys, and "10" comes before "9"
         regions = dict(sorted(regions.items()))
@@ -249,7 +246,11 @@ def load_syntaxgym(source: str | Path, suites: Sequence[str] | None = None) -> l
     loaded = []
     for file in _files(path, ".json", suites):
         data = _parse(_read(file), f"{file}:")
-        loaded.append(RegionSuite.from_dict(data, str(file)))
+        try:
+            loaded.append(RegionSuite.from_dict(data, str(file)))
+        except (AttributeError, TypeError, ValueError) as error:
+            told = f"{file}: this is not built as a suite ({error})."
+            raise ValueError(str(error) if str(file) in str(error) else told) from error
     return loaded
 
 
@@ -274,9 +275,8 @@ def _suite_from_hub(source: str, name: str) -> RegionSuite:
     # the hub has no names of regions: their numbers stand in
     numbers = [r["region_number"] for r in items[0]["conditions"][0]["regions"]]
     formulas = [{"type": "formula", "formula": f} for f in rows[0]["predictions"]]
-    meta = {"name": name, "metric": "sum"}
-    labels = {str(n): str(n) for n in numbers}
-    data = {"meta": meta, "region_meta": labels, "predictions": formulas, "items": items}
+    data = {"meta": {"name": name}, "predictions": formulas, "items": items}
+    data["region_meta"] = {str(n): str(n) for n in numbers}
     return RegionSuite.from_dict(data, f"{source}/{name}")
 
 
@@ -349,12 +349,13 @@ def _read(file: Path) -> str:
         text = file.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
         if "\0" not in text:
             return text
-        where, kind = "", "it holds zero bytes, as UTF-16 does; save it again as UTF-8"
+        where = ""
     except UnicodeDecodeError as error:
         where = f", line {error.object[: error.start].count(10) + 1}"
-        kind = "it may be in an older encoding such as latin-1; save it again as UTF-8"
-    head = file.read_bytes()[:2]
-    raise ValueError(f"{file}{where}: this is no text in UTF-8; {FOREIGN.get(head, kind)}.")
+    raw = file.read_bytes()
+    kind = "holds zero bytes, as UTF-16 does" if b"\0" in raw else "may be in latin-1 or the like"
+    told = FOREIGN.get(raw[:2], f"it {kind}; save it again as UTF-8")
+    raise ValueError(f"{file}{where}: this is no text in UTF-8; {told}.")
 
 
 def _files(path: Path, suffix: str, names: list[str] | None) -> list[Path]:
@@ -377,7 +378,8 @@ def _files(path: Path, suffix: str, names: list[str] | None) -> list[Path]:
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         record = json.loads(text)
-    except json.JSONDecodeError as error:
+        json.dumps(record, ensure_ascii=False).encode()  # half of a character is no text
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} this is not JSON ({error}).") from error
     if not isinstance(record, dict):
         raise ValueError(f"{where} we need an object {{...}}, got {type(record).__name__}.")
@@ -391,8 +393,7 @@ def _field(record: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def _is_hub_name(source: str | Path) -> bool:
-    parts = str(source).split("/")
-    return isinstance(source, str) and len(parts) == 2 and all(p[:1].isalnum() for p in parts)
+    return isinstance(source, str) and bool(re.fullmatch(r"[^\W_][^/]*/[^\W_][^/]*", source))
 
 
 def _no_names(source: str | Path) -> Sequence[str]:

@@ -61,7 +61,8 @@ def _version_problem(requirement) -> str:
 
 def check_kernel() -> Finding:
     """Can a kernel started in notebooks/ import what a notebook imports, and from this folder?"""
-    source = f"import {IMPORTED}; print(course_lib.__file__)"
+    # in hexadecimal: its encoding may lack what stands in the path
+    source = f"import os, {IMPORTED}; print(os.fsencode(course_lib.__file__).hex())"
     command, folder = [*_kernel_python(), "-c", source], COURSE / "notebooks"
     try:
         run = subprocess.run(
@@ -78,7 +79,8 @@ def check_kernel() -> Finding:
         return Finding("kernel", RED, f"Python does not start ({error.strerror})", ANEW)
     if run.returncode:
         return _broken_kernel(run)
-    found = Path(os.fsdecode(run.stdout.splitlines()[-1])).resolve().parents[1]
+    file = os.fsdecode(bytes.fromhex(run.stdout.splitlines()[-1].decode()))
+    found = Path(file).resolve().parents[1]
     if found != COURSE:
         fix = "Run `make lab` in this folder, and take the folder out of the variable PYTHONPATH."
         return Finding("kernel", RED, "a notebook would use the code of another folder", fix)

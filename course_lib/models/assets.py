@@ -14,6 +14,7 @@ from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MANIFEST = "manifest.json"
+# The autoencoder, which is no language model, stands last.
 BUNDLED = ("course-lm", "course-lstm", "course-txl", "course-ngram", "course-bert", "course-sae")
 
 

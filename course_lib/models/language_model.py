@@ -39,7 +39,8 @@ def widened(x: Tensor) -> Tensor:
 
 def _longest_text(model: nn.Module, tokenizer: Any) -> int:
     """The context in tokens, as far as model and tokenizer tell it."""
-    told = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    told = [getattr(model.config, n, None) for n in ("max_position_embeddings", "max_seq_len")]
+    told.append(tokenizer.model_max_length)
     for name, module in model.named_modules():
         padding = getattr(module, "padding_idx", None)
         # RoBERTa and its kin count positions from the padding token on

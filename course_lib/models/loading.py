@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,13 +88,13 @@ def _load_folder(folder: Path, name: str, dtype: torch.dtype) -> TextModel:
         kind = folders.read_config(folder)["model_type"]
         if kind == "course_sae":
             raise folders.UnfitModel("it is no language model; course_lib.sae.load_sae loads it")
-        folders.check_files(folder)
         return _load_kind(kind, folder, name, dtype)
     except Exception as error:  # of whatever library: the folder is to blame, not the student
         raise ModelNotFoundError(_ways_out(name, folders.reason(error))) from None
 
 
 def _load_kind(kind: str, folder: Path, name: str, dtype: torch.dtype) -> TextModel:
+    files = folders.check_files(folder)
     if kind == "course_ngram":
         from course_lib.models.ngram import NGramModel
 
@@ -106,7 +106,7 @@ def _load_kind(kind: str, folder: Path, name: str, dtype: torch.dtype) -> TextMo
         from course_lib.models.text_model import course_tokenizer
 
         return LanguageModel(load_baseline(folder, dtype), course_tokenizer(folder), name)
-    return _load_transformers(str(folder), name, dtype, local_files_only=True)
+    return _load_transformers(str(folder), name, dtype, True, files)
 
 
 def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
@@ -115,7 +115,7 @@ def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
     # the local cache first: a model that was fetched once needs no network again
     for local_only in (True, False):
         try:
-            return _load_transformers(name, name, dtype, local_files_only=local_only)
+            return _load_transformers(name, name, dtype, local_only)
         except (OSError, httpx.HTTPError) as error:
             failure = error
         except Exception as error:
@@ -127,29 +127,28 @@ def _load_from_hub(name: str, dtype: torch.dtype) -> LanguageModel:
 
 
 def _load_transformers(
-    source: str, name: str, dtype: torch.dtype, local_files_only: bool
+    source: str, name: str, dtype: torch.dtype, local_files_only: bool, files: Sequence[Path] = ()
 ) -> LanguageModel:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     # code that comes with a model is not run; without the second word transformers would ask
     given = {"local_files_only": local_files_only, "trust_remote_code": False}
     with _quiet(local_files_only):
-        config = AutoConfig.from_pretrained(source, **given)
-        masked = folders.is_masked(config)
-        tokenizer = AutoTokenizer.from_pretrained(source, **given)
+        with folders.blaming("config.json cannot be used"):
+            config = AutoConfig.from_pretrained(source, **given)
+            masked = folders.is_masked(config)
+        with folders.blaming(folders.TOKENIZER_FILES):
+            tokenizer = AutoTokenizer.from_pretrained(source, **given)
         auto = AutoModelForMaskedLM if masked else AutoModelForCausalLM
-        model, report = auto.from_pretrained(
-            source,
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported, and refused below
-            **given,
-        )
+        if files:
+            folders.check_size(auto, config, files)
+        # sizes that differ are reported, and refused below
+        given |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        with folders.blaming("the weights cannot be loaded as config.json says"):
+            model, report = auto.from_pretrained(source, config=config, dtype=dtype, **given)
     folders.check_weights(model, report)
     folders.check_tokenizer(model, tokenizer)
-    if not masked:
-        folders.check_direction(model)
+    folders.check_logits(model, masked)
     return LanguageModel(model, tokenizer, name)
 
 
@@ -175,7 +174,7 @@ def _ways_out(name: str, reason: str) -> str:
     switched_off = " The hub is switched off here by HF_HUB_OFFLINE." if offline else ""
     return (
         f"The model {name!r} could not be loaded: {reason}.{switched_off} Three ways out:\n"
-        f"  1. Use a model that comes with the course: {', '.join(BUNDLED)}.\n"
+        f"  1. Use a model that comes with the course: {', '.join(BUNDLED[:-1])}.\n"
         "  2. Pass a folder on this computer with config.json, model.safetensors and the tokenizer "
         "files, as save_pretrained writes it.\n"
         "  3. For a model of the Hugging Face hub: with a network and HF_HUB_OFFLINE unset, run\n"

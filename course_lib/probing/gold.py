@@ -102,13 +102,13 @@ def annotate(lm: Any, n: int = 150, seed: int = 0) -> Corpus:
     ----------
     lm : LanguageModel
         Its tokenizer may cut words; a word is then represented by its last token. Documents
-        longer than its context are skipped.
+        longer than its context are skipped, and those in which a token holds two words.
     n : int, documents of about 50 words each.
 
     Raises
     ------
     ValueError
-        If n is below 1, or a word cannot be found among the tokens.
+        If n is below 1, or too few documents have each word among the tokens.
 
     Notes
     -----
@@ -123,20 +123,21 @@ def annotate(lm: Any, n: int = 150, seed: int = 0) -> Corpus:
     """
     if n < 1:
         raise ValueError(f"At least one document is needed, got n={n}.")
-    ids: list[list[int]] = []
-    words: list[GoldWord] = []
+    ids, words = [], []
     for document in world.documents(GOLD_SEED + seed, 40 * n):
         if len(ids) == n:
             break
         if len(document.sentences) < 3:
             continue
-        text = document.text
-        encoded = lm.encode(text)
-        if len(encoded) > lm.max_tokens:
+        try:
+            encoded = lm.encode(document.text)
+            words += list(_words(document, last_tokens(lm, document.text, encoded), len(ids)))
+        except ValueError as error:
+            trouble = error
             continue
-        last = last_tokens(lm, text, encoded)
-        words += _words(document, last, len(ids))
         ids.append(encoded)
+    if len(ids) < n:
+        raise trouble
     return Corpus(tuple(ids), tuple(words), seed)
 
 
