@@ -76,7 +76,7 @@ models: export MALLOC_MMAP_THRESHOLD_ := 1073741824
 models: export MALLOC_TRIM_THRESHOLD_ := 2147483648
 models: $(READY)
 	@$(PY) -m course_lib.training
-	@$(PY) -m course_lib.training.card --write
+	@$(PY) tools/model_card.py --write
 
 # Print the tables of benchmarks/.
 bench: $(READY)

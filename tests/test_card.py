@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from model_card import correct, held_out_loss, lens_accuracy, score_task
 
 from course_lib.models.assets import ASSETS
 from course_lib.models.loading import load_model
-from course_lib.training.card import correct, held_out_loss, lens_accuracy, score_task
 from course_lib.world import TASKS
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from model_card import REQUIRED, lens_accuracy, score_task
 
 from course_lib.behaviour import score_suite
 from course_lib.models.loading import load_model
-from course_lib.training.card import REQUIRED, lens_accuracy, score_task
 from course_lib.world import TASKS, course_suite
 
 

@@ -45,7 +45,7 @@ LINE_LIMITS = {
     # (filtering, groups, usage, shell, wire); what only authors run went to tools/.
     "grading": 3124,
     "audit": 900,
-    "package": 18_000,
+    "package": 17_651,
 }
 ANSWER_LINES = 4761  # of all answers files together
 MODULE_LINES = 250

@@ -1,7 +1,7 @@
 """Train the bundled models: `python -m course_lib.training [NAME ...]`.
 
 A run that was stopped continues from its last checkpoint under `runs/`. At the end the weights
-are written to `course_lib/assets`, then `python -m course_lib.training.card --write` scores them.
+are written to `course_lib/assets`, then `python tools/model_card.py --write` scores them.
 """
 
 from __future__ import annotations

@@ -182,8 +182,8 @@ def opening(sae: TopKSAE, curve: list[dict]) -> list[str]:
     settings = (f"- {name}: {value}" for name, value in asdict(RECIPE).items())
     lines = ["# course-sae", "",
              f"A TopK autoencoder on `{sae.site}` of course-lm: {sae.features} features, at most "
-             f"{sae.k} at a time. Every number below was printed by `python -m "
-             "course_lib.training.card course-sae`.", "",
+             f"{sae.k} at a time. Every number below was printed by "
+             "`python tools/model_card.py course-sae`.", "",
              "## Recipe", "", *settings, ""]  # fmt: skip
     if curve:
         chosen = curve[:: max(1, len(curve) // 12)] + curve[-1:]

@@ -1,4 +1,4 @@
-"""Score a bundled model and write its model card: `python -m course_lib.training.card [NAME ...]`.
+"""Score a bundled model and write its model card: `python tools/model_card.py [NAME ...]`.
 
 Every score of the course-lm card is measured here, on prompts and pairs from combinations that
 the training text never shows.
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from masked_card import masked_card
+from sae_card import sae_card
 
 from course_lib.activations import record
 from course_lib.architectures import final_norm, n_layers, unembedding
@@ -21,9 +23,7 @@ from course_lib.intervals import bootstrap_level_means, ends
 from course_lib.models.assets import ASSETS, BUNDLED, sha256
 from course_lib.models.loading import load_model
 from course_lib.training.data import VALIDATION_SEED, corpus
-from course_lib.training.masked import masked_card
 from course_lib.training.models import RECIPES
-from course_lib.training.sae_card import sae_card
 from course_lib.world import TASKS, Prompt, course_suite
 from course_lib.world.entropy import entropy_bound
 
@@ -120,7 +120,7 @@ def card(report: dict, recipe: dict | None, curve: list[dict]) -> str:
     suite: SuiteResult = report["suite"]
     lines = [f"# {name}", "",
              "Trained on text of the course world (`course_lib/world`) alone; every number below "
-             f"was printed by `python -m course_lib.training.card {name}`.", ""]  # fmt: skip
+             f"was printed by `python tools/model_card.py {name}`.", ""]  # fmt: skip
     if recipe:
         lines += ["## Recipe", "", *(f"- {key}: {value}" for key, value in recipe.items()), ""]
     lines += ["## Loss", "",

@@ -54,7 +54,7 @@ def masked_card(lm: Any, recipe: dict, curve: list[dict]) -> str:
     lines = [f"# {lm.name}", "",
              "Trained on text of the course world (`course_lib/world`) alone, to guess hidden "
              "words from both sides; every number below was printed by "
-             f"`python -m course_lib.training.card {lm.name}`.", "",
+             f"`python tools/model_card.py {lm.name}`.", "",
              "## Recipe", "", *(f"- {key}: {value}" for key, value in recipe.items()), "",
              "## Loss", "",
              "Hidden words of held-out documents, nats per word, 95 % bootstrap intervals.", "",
