@@ -155,7 +155,7 @@ class Lesson:
     def _stay_here(self, route) -> None:
         route.continue_() if self._is_ours(route.request.url) else route.abort()
 
-    def run_all(self, seconds: float = 150 * SCALE) -> None:
+    def run_all(self, seconds: float = 600 * SCALE) -> None:
         """Run every cell; fails if one raises or writes to stderr."""
         finished = self.page.evaluate(
             """seconds => Promise.race([
