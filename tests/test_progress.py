@@ -390,7 +390,7 @@ def test_a_check_is_recorded_with_its_status():
     from course_lib.checks import check
 
     def next_token_logprobs(logits, ids):
-        raise NotImplementedError
+        raise NotImplementedError()
 
     check("01.1", next_token_logprobs)
     assert journal.events("check")[0]["status"] == "not attempted"
