@@ -32,7 +32,8 @@ lab: $(READY)
 # Both halves always run; the exit status is that of the first one that failed.
 # One thread a worker (THREADS): two workers share two cores. Budgets of time and memory are printed; where
 # COURSE_BUDGET_SCALE is set (1 on two quiet cores, more on a slower machine), they fail.
-OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
+# Threads that wait sleep: two workers with two threads each would otherwise keep each other from the cores.
+OFFLINE := OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/sitecustomize:$(CURDIR)/tests/notebooks:$(CURDIR)/tools" \
            PATH="$(abspath $(VENV))/bin:$$PATH"
 CELL_SECONDS := 600
 test: $(READY)
@@ -49,7 +50,7 @@ NBVAL = $(PY) -m pytest -p notebook_budget -n $(WORKERS) --dist loadfile \
 # threads and with kernels that add in another order, as on another processor: what is held closer
 # than its type allows fails here. These kernels are slow, so budgets are printed only.
 KERNELS := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
-           OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE OPENBLAS_NUM_THREADS=1 COURSE_BUDGET_SCALE=
+           OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1 COURSE_BUDGET_SCALE=
 NUMERIC = $(shell grep -l 'tests.closeness' tests/test_*.py)
 MARKED = $(shell grep -l NBVAL_CHECK_OUTPUT notebooks/*.ipynb)
 test-kernels: $(READY)
