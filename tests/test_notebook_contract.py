@@ -16,7 +16,7 @@ ALT = "Bar chart of three probabilities."
 HEADER = """# A title
 
 **Objectives** tell two things apart. **Prerequisites** none.
-**Minutes** 50. **Marr level** first."""
+**Minutes** 50. **Marr level** first. **Models** any."""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -92,6 +92,7 @@ VIEW = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Box()"}
 BAD: list[tuple[str, Callable[[NotebookNode], None]]] = [
     ("starts with the title", lambda n: n.cells.pop(0)),
     ("not name its objectives", lambda n: replace_header(n, "Objectives", "Aims")),
+    ("not name its models", lambda n: replace_header(n, "Models", "Programs")),
     ("not name its marr level", lambda n: replace_header(n, "Marr level", "Level")),
     ("no number of minutes", lambda n: replace_header(n, "50", "many")),
     ("lm = load_model()", lambda n: code(n, 0).update(source="lm = 3")),

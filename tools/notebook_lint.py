@@ -24,7 +24,7 @@ CODE_CELLS = (25, 40)
 CODE_CELLS_START = (15, 40)  # 00_start_here is a tour
 MEDIAN_LINES, P90_LINES = 8, 25
 MIN_ALT_WORDS = 3
-HEADER_WORDS = ("objectives", "prerequisites", "minutes", "marr level")
+HEADER_WORDS = ("objectives", "prerequisites", "minutes", "marr level", "models")
 TAGS = {  # tag -> how many cells must carry it
     "prediction": 2,
     "widget": 1,
